@@ -1,0 +1,46 @@
+# Few, obvious targets. Everything happens in .venv, which is made on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types compat bench cover clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/run.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/run.stamp ## start a server with a safe embedded default
+	$(BIN)/python -m zkpy serve
+
+test: $(VENV)/dev.stamp ## all tests, lint and types
+	$(BIN)/python -m tools.generate_records --check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/dev.stamp ## style only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp ## types only
+	$(BIN)/mypy
+
+cover: $(VENV)/dev.stamp ## tests with branch coverage
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage report
+
+bench: $(VENV)/dev.stamp ## zkpy and a real ZooKeeper in turn, with ratios
+	$(BIN)/python -m bench
+
+clean: ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

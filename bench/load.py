@@ -1,0 +1,102 @@
+"""Driving the load generator, which is a process of its own: load.c compiled on first use, else pyload.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from bench.servers import ROOT, BenchError
+
+_JOB = struct.Struct(">Iiq")
+_SOURCE = Path(__file__).with_name("load.c")
+
+
+@attrs.frozen
+class Job:
+    """One connection's requests: a frame, the place of a ten-digit counter in it (-1: none), a limit."""
+
+    frame: bytes
+    counter_at: int = -1
+    limit: int = -1
+
+
+def counted(frame: bytes, limit: int = -1) -> Job:
+    """A job whose frame holds ``0000000000`` once, as the counter."""
+    return Job(frame, frame.index(b"0" * 10), limit)
+
+
+@attrs.frozen
+class Generator:
+    command: list[str]
+    language: str
+    directory: Path
+
+    def run(
+        self,
+        port: int,
+        jobs: Sequence[Job],
+        depth: int,
+        warmup_s: float = 0.0,
+        measure_s: float = 0.0,
+        pids: Sequence[int] = (),
+    ) -> dict[str, Any]:
+        """Keeps `depth` requests outstanding per job until time is up or all limits are reached."""
+        result = self._call(
+            "run", port, depth, warmup_s, measure_s, self._write(jobs), ",".join(map(str, pids)) or "0"
+        )
+        if result["errors"]:
+            raise BenchError(f"{result['errors']} requests failed, the first with {result['first_error']}")
+        return result
+
+    def watch(
+        self, port: int, connections: int, rounds: int, read: bytes, write: bytes, pids: Sequence[int]
+    ) -> dict[str, Any]:
+        """Every connection sends `read`, which sets a watch, then one sends `write`; once per round."""
+        path = self._write([Job(read), Job(write)])
+        return self._call("watch", port, connections, rounds, path, ",".join(map(str, pids)))
+
+    def start_echo(self, port: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([*self.command, "echo", str(port)], cwd=ROOT)
+
+    def _write(self, jobs: Sequence[Job]) -> Path:
+        parts = [struct.pack(">I", len(jobs))]
+        for job in jobs:
+            parts += [_JOB.pack(len(job.frame), job.counter_at, job.limit), job.frame]
+        path = self.directory / "jobs"
+        path.write_bytes(b"".join(parts))
+        return path
+
+    def _call(self, *arguments: object) -> dict[str, Any]:
+        done = subprocess.run(
+            [*self.command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise BenchError(f"load generator: {done.stderr.strip()[-400:]}")
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+
+def generator(directory: Path, force_python: bool = False) -> Generator:
+    """The C generator where there is a compiler, else the Python one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler and not force_python:
+        binary = directory / f"load-{hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:12]}"
+        if not binary.exists():
+            command = [compiler, "-O2", "-o", str(binary), str(_SOURCE)]
+            built = subprocess.run(command, capture_output=True, text=True, check=False)
+            if built.returncode:
+                print(f"bench: cannot compile load.c, using Python: {built.stderr[:300]}", file=sys.stderr)
+                return Generator([sys.executable, "-m", "bench.pyload"], "Python", directory)
+        return Generator([str(binary)], "C", directory)
+    return Generator([sys.executable, "-m", "bench.pyload"], "Python", directory)

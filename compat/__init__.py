@@ -1,0 +1,1 @@
+"""Checks which run the same programs against zkpy and against a real ZooKeeper server."""

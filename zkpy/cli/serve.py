@@ -1,0 +1,200 @@
+"""``zkpy serve``: one server in the foreground until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from zkpy import COMPATIBLE_WITH, __version__
+from zkpy.config import Config, embedded_config, parse_config, positional_config
+from zkpy.errors import ConfigError, CorruptLogError, DataDirError, StorageError
+
+EXIT_OK: Final = 0
+EXIT_UNEXPECTED: Final = 1
+EXIT_CONFIG: Final = 2
+EXIT_DATA_DIR: Final = 3
+EXIT_STORAGE: Final = 15
+"""The transaction log could not be written: nothing was acknowledged after that."""
+
+DEFAULT_DATA_DIR: Final = "zkpy-data"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(prog="zkpy", description="A ZooKeeper server in Python.")
+    parser.add_argument(
+        "--version", action="version", version=f"zkpy {__version__} (as ZooKeeper {COMPATIBLE_WITH})"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="run a server",
+        description="Run a standalone server in the foreground. Without a zoo.cfg it listens on "
+        f"127.0.0.1:2181 (or the next free port) and keeps its data in ./{DEFAULT_DATA_DIR}. The first line "
+        "on stdout, once clients can connect, is 'zkpy ready HOST:PORT ...'.",
+        epilog="Exit status: 0 after SIGTERM or SIGINT, 2 for a configuration error, 3 when the data "
+        f"directory cannot be used, {EXIT_STORAGE} when the transaction log could not be written.",
+    )
+    serve.add_argument(
+        "config",
+        nargs="*",
+        metavar="zoo.cfg",
+        help="a configuration file; or, as ZooKeeper also takes it: PORT DATADIR [TICKTIME] [MAXCNXNS]",
+    )
+    serve.add_argument("--port", type=_port, help="client port; 0 takes any free one")
+    serve.add_argument("--host", help="address to listen on (without a zoo.cfg: 127.0.0.1)")
+    serve.add_argument("--data", metavar="DIR", help="data directory")
+    serve.add_argument("--memory", action="store_true", help="keep nothing on disk")
+    serve.add_argument(
+        "-D",
+        dest="defines",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a Java system property, such as zookeeper.snapCount=1000 or jute.maxbuffer=4194304",
+    )
+    serve.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="default: warning"
+    )
+    serve.set_defaults(run=run)
+    return parser
+
+
+def _port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give 0 to 65535")
+    return port
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; returns the exit status."""
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)-5s %(name)s: %(message)s"
+    )
+    try:
+        config, any_port = configure(args)
+    except ConfigError as error:
+        return _fail(EXIT_CONFIG, error)
+    for warning in config.warnings:
+        logging.getLogger("zkpy.config").warning("%s", warning)
+
+    import trio
+
+    _tune()
+    try:
+        trio.run(_serve, config, any_port)
+    except BaseExceptionGroup as group:
+        return _explain(group)
+    except (ConfigError, CorruptLogError, DataDirError, StorageError) as error:
+        return _fail(_status(error), error)
+    return EXIT_OK
+
+
+def _fail(status: int, error: Exception) -> int:
+    print(f"zkpy: {error}", file=sys.stderr)
+    return status
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, ConfigError):
+        return EXIT_CONFIG
+    if isinstance(error, DataDirError):
+        return EXIT_DATA_DIR
+    if isinstance(error, StorageError):
+        return EXIT_STORAGE
+    return EXIT_UNEXPECTED
+
+
+def _explain(group: BaseExceptionGroup[BaseException]) -> int:
+    known = group.subgroup((ConfigError, CorruptLogError, DataDirError, StorageError))
+    if known is None:
+        raise group
+    error: BaseException = known
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)
+    return _fail(_status(error), error)
+
+
+def configure(args: argparse.Namespace) -> tuple[Config, bool]:
+    """The configuration that the options ask for, and whether the port may move to a free one.
+
+    Raises:
+        ConfigError: a file that cannot be read, or a setting that cannot be used.
+    """
+    defines = dict(_define(text) for text in args.defines)
+    any_port = False
+    if len(args.config) == 1:
+        config = _from_file(args.config[0], defines)
+    elif args.config:
+        config = positional_config(args.config)
+    else:
+        data = None if args.memory else str(Path(args.data or DEFAULT_DATA_DIR).absolute())
+        any_port = args.port is None
+        config = embedded_config(data_dir=data, defines=defines)
+    if config.is_quorum:
+        raise ConfigError(
+            config.file,
+            None,
+            "the configuration names several servers",
+            "This release runs standalone servers: leave one server.N line or none.",
+        )
+    import attrs
+
+    if args.port is not None:
+        config = attrs.evolve(config, client_port=args.port)
+    if args.host is not None:
+        config = attrs.evolve(config, client_port_address=args.host)
+    if args.memory:
+        config = attrs.evolve(config, data_dir=None, data_log_dir=None)
+    elif args.data is not None:
+        data = str(Path(args.data).absolute())
+        config = attrs.evolve(config, data_dir=data, data_log_dir=data)
+    return config, any_port
+
+
+def _define(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    return name, value if equals else "true"
+
+
+def _from_file(name: str, defines: dict[str, str]) -> Config:
+    try:
+        text = Path(name).read_text("iso-8859-1")
+    except FileNotFoundError:
+        raise ConfigError(name, None, f"{name} file is missing", "Name an existing zoo.cfg, or none.") from None
+    except OSError as error:
+        raise ConfigError(name, None, error.strerror or str(error), "Name a readable zoo.cfg.") from None
+    return parse_config(text, name, defines)
+
+
+def _tune() -> None:
+    """Set what belongs to the process, not to the server: an embedding program keeps its own settings."""
+    import gc
+
+    # Znodes live long and have no cycles: collecting rarely keeps the tree out of the collector's way.
+    gc.set_threshold(50_000, 20, 100)
+    gc.freeze()
+    # The sync thread asks for the interpreter when the medium is done; by default it would wait 5 ms.
+    sys.setswitchinterval(0.0005)
+
+
+async def _serve(config: Config, any_port: bool) -> None:
+    import trio
+
+    from zkpy.node import running
+
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with running(config, any_port=any_port) as node:
+            where = "memory" if config.memory_only else config.data_dir
+            print(f"zkpy ready {node.hosts} standalone {where}", flush=True)
+            async for _ in signals:
+                break

@@ -1,0 +1,1 @@
+"""Jute, ZooKeeper's serialisation: primitives, generated records, framing."""

@@ -1,0 +1,193 @@
+"""Composition: everything a server consists of, built from a configuration, started and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from zkpy import realports
+from zkpy.config import Config
+from zkpy.errors import ConfigError
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.ports import Disk, MonotonicClock, Random, WallClock
+from zkpy.server.service import Service
+from zkpy.server.transport import EpollTransport
+from zkpy.tree.datatree import DataTree
+from zkpy.tree.znode import OwnerRules
+
+if TYPE_CHECKING:
+    from zkpy.persist.store import Store
+
+logger: Final = logging.getLogger("zkpy")
+
+LISTEN_BACKLOG: Final = 1024
+PORTS_TO_TRY: Final = 100
+
+
+class Node:
+    """One running standalone server.
+
+    ``port`` is the port that is really listened on, ``hosts`` the connect string for clients on this machine.
+    """
+
+    def __init__(
+        self, config: Config, server: ZooKeeperServer, service: Service, listener: socket.socket | None
+    ) -> None:
+        self.config: Final = config
+        self.server: Final = server
+        self.service: Final = service
+        self.host, self.port = _bound_to(listener)
+
+    @property
+    def hosts(self) -> str:
+        """``host:port``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def new_tree(config: Config) -> DataTree:
+    """An empty tree that understands owners and digests as *config* says."""
+    return DataTree(OwnerRules(config.extended_types_enabled, config.emulate_353_ttl), config.digest_enabled)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    config: Config,
+    *,
+    any_port: bool = False,
+    disk: Disk | None = None,
+    wall_ms: WallClock = realports.wall_ms,
+    clock: MonotonicClock = realports.monotonic,
+    random: Random | None = None,
+) -> AsyncIterator[Node]:
+    """A server for the time of the block; clients can connect when it begins.
+
+    *any_port* takes the next free port when the configured one is in use.
+
+    Raises:
+        ConfigError: the client port cannot be used.
+        DataDirError, CorruptLogError: the stored data cannot be used.
+        StorageError: while running, the log could not be written; nothing was acknowledged after that.
+    """
+    random = random or realports.new_random()
+    with contextlib.ExitStack() as stack:
+        listener = None
+        if config.client_port is not None:
+            # The port first: two servers that are started on one directory by mistake must not both open it.
+            listener = stack.enter_context(listen(config, any_port=any_port))
+        store: Store | None = None
+        if not config.memory_only:
+            from zkpy.persist.store import Store
+
+            own_disk = disk or stack.enter_context(contextlib.closing(realports.RealDisk()))
+            store = Store(config, own_disk, random)
+            stack.callback(store.close)
+            tree = store.restore(lambda: new_tree(config))
+        else:
+            tree = new_tree(config)
+        server = ZooKeeperServer(
+            config, tree, log=store.log if store is not None else None, wall_ms=wall_ms, clock=clock
+        )
+        service = Service(server)
+        transport = EpollTransport(
+            service, [listener] if listener is not None else [], keep_alive=config.client_tcp_keep_alive
+        )
+        node = Node(config, server, service, listener)
+        if store is not None:
+            store.attach(server, service)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.sync.run)
+            nursery.start_soon(transport.run)
+            nursery.start_soon(_tick, server, service)
+            nursery.start_soon(_sweep, server)
+            if store is not None:
+                nursery.start_soon(store.run)
+            yield node
+            nursery.cancel_scope.cancel()
+
+
+async def _tick(server: ZooKeeperServer, service: Service) -> None:
+    """Expire sessions at the boundaries of ticks, where their buckets end; drop silent connections."""
+    tick_ms = server.config.tick_time_ms
+    while True:
+        now = server.clock() * 1000
+        await trio.sleep((tick_ms - now % tick_ms) / 1000 + 0.001)
+        if server.expire_sessions():
+            server.send_some()
+        service.drop_sessionless()
+
+
+async def _sweep(server: ZooKeeperServer) -> None:
+    """Delete unused containers and outlived TTL znodes, at the configured period and pace."""
+    config = server.config
+    pace_s = 60 / config.container_max_per_minute if config.container_max_per_minute > 0 else 0.0
+    while True:
+        await trio.sleep(config.container_check_interval_ms / 1000)
+        for path in server.collectable():
+            logger.info("Deleting candidate container: %s", path.decode())
+            server.delete_container(path)
+            server.flush()
+            while server.send_some():
+                await trio.lowlevel.checkpoint()
+            await trio.sleep(pace_s)
+
+
+def listen(config: Config, *, any_port: bool = False) -> socket.socket:
+    """The client port's listening socket. Raises ConfigError when the address cannot be used."""
+    wanted = config.client_port
+    assert wanted is not None
+    ports = range(wanted, min(wanted + PORTS_TO_TRY, 65536)) if any_port and wanted else [wanted]
+    for port in ports:
+        try:
+            sock = _bind(config.client_port_address, port, config.client_port_listen_backlog)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and port != ports[-1]:
+                continue
+            line = config.lines.get("clientPort")
+            raise ConfigError(
+                config.file,
+                line,
+                f"cannot listen on {config.client_port_address or '*'}:{port}: {error.strerror or error}",
+                "Choose another clientPort (0 = any free one), or stop what uses it.",
+            ) from None
+        if port != wanted:
+            logger.warning("port %d is in use, listening on %d", wanted, port)
+        return sock
+    raise AssertionError("no port was tried")
+
+
+def _bind(host: str | None, port: int, backlog: int) -> socket.socket:
+    if host is None and socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):
+            return _open(socket.AF_INET6, ("::", port), backlog)
+    if host is None:
+        return _open(socket.AF_INET, ("0.0.0.0", port), backlog)
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return _open(family, address, backlog)
+
+
+def _open(family: int, address: tuple[str | int, ...], backlog: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
+        sock.setblocking(False)
+        sock.bind(address)
+        sock.listen(backlog if backlog > 0 else LISTEN_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bound_to(listener: socket.socket | None) -> tuple[str, int]:
+    if listener is None:
+        return "", -1
+    host, port = listener.getsockname()[:2]
+    return ("127.0.0.1" if host in ("::", "0.0.0.0") else host), port

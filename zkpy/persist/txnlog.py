@@ -1,0 +1,442 @@
+"""The transaction log: one file ``log.<first zxid>`` after another.
+
+::
+
+    file    header (16): magic "ZKLG", version 2, dbid 0; then records; then zeros, or nothing
+    record  Adler-32 of the payload (8), length (4), payload, 0x42
+
+Rules of the writer: append, write, sync, and only then acknowledge; the first record of a new file counts
+when the file and its name are on the medium, and a file is synced before the next one gets its first byte.
+So at most the last file can end in the middle of something, and a reader that finds anything else has found
+damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final, NamedTuple
+from zlib import adler32
+
+from zkpy.errors import CorruptLogError, StorageError
+from zkpy.persist.torn import END_OF_RECORD, HEAD, LEAST_PAYLOAD, RECORD_HEAD, UNSYNCED_LIMIT, damage
+from zkpy.ports import Disk, DiskFile, ReadFile
+
+MAGIC: Final = b"ZKLG"
+HEADER: Final = MAGIC + b"\0\0\0\2" + bytes(8)
+PREFIX: Final = "log"
+
+MAX_ENTRY: Final = 2 * 0xFFFFF
+"""Largest payload by default: ``jute.maxbuffer`` plus as much again."""
+
+PREALLOC_BYTES: Final = 65536 * 1024
+"""Default of ``zookeeper.preAllocSize``."""
+
+REMEDY: Final = (
+    "Put back an undamaged copy of both version-2 directories, or rebuild this server from the other members"
+)
+
+_ROOM: Final = 4096
+_CHUNK: Final = 1 << 18
+_END: Final = bytes((END_OF_RECORD,))
+_ZXID: Final = Struct(">q")
+_ZXID_AT: Final = 12
+_pack_head: Final = RECORD_HEAD.pack
+
+
+class LogEntry(NamedTuple):
+    """One record: where it begins in its file, its zxid, its payload."""
+
+    offset: int
+    zxid: int
+    payload: bytes
+
+
+class TxnLogWriter:
+    """Appends transactions, group by group.
+
+    ``append`` gathers, ``flush`` hands what gathered to the system, ``commit`` makes durable what was flushed
+    when it was called; appending and flushing go on meanwhile. With *force_sync* off nothing is synced.
+    After the first failure every call raises StorageError.
+    """
+
+    __slots__ = (
+        "_commits",
+        "_current",
+        "_directory",
+        "_disk",
+        "_end",
+        "_failed",
+        "_file_limit",
+        "_finished_bytes",
+        "_first",
+        "_flushed_zxid",
+        "_force_sync",
+        "_gathered",
+        "_new_name",
+        "_prealloc",
+        "_rolled",
+        "_size",
+        "_synced",
+        "_written",
+        "count",
+        "durable_zxid",
+        "last_zxid",
+    )
+
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        *,
+        last_zxid: int = 0,
+        prealloc_bytes: int = PREALLOC_BYTES,
+        force_sync: bool = True,
+        file_limit_bytes: int = -1,
+    ) -> None:
+        """*file_limit_bytes* is ``txnLogSizeLimitInKb`` in bytes: beyond it (padding included) a sync rolls."""
+        self._disk = disk
+        self._directory = directory
+        self._prealloc = prealloc_bytes
+        self._force_sync = force_sync
+        self._file_limit = file_limit_bytes
+        self._current: DiskFile | None = None
+        self._rolled: list[DiskFile] = []
+        self._new_name = False
+        self._gathered: list[bytes] = []
+        self._first = 0
+        self._end = 0  # bytes in the current file, padding not counted
+        self._size = 0  # with padding
+        self._written = 0  # bytes handed to the system in all files
+        self._synced = 0  # of these, known to be on the medium
+        self._commits = 0
+        self._finished_bytes = 0
+        self._failed: str | None = None
+        self.count = 0
+        self.last_zxid = last_zxid
+        self._flushed_zxid = last_zxid
+        self.durable_zxid = last_zxid
+
+    def append(self, zxid: int, payload: bytes) -> None:
+        """Take over an entry. Raises StorageError after a failure."""
+        if self._failed is not None:
+            self._refuse()
+        assert zxid > self.last_zxid, (zxid, self.last_zxid)
+        self.last_zxid = zxid
+        gathered = self._gathered
+        if not gathered:
+            self._first = zxid
+        gathered += (_pack_head(adler32(payload), len(payload)), payload, _END)
+        self.count += 1
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is not yet durable as far as this writer makes things durable."""
+        return bool(self._gathered) or (self._force_sync and (self._new_name or self._written != self._synced))
+
+    @property
+    def size_for_limits(self) -> int:
+        """Bytes of the files written since the last `roll`, padding included (``snapSizeLimitInKb``)."""
+        return self._finished_bytes + max(self._size, self._end)
+
+    def flush(self) -> None:
+        """Write what gathered, in one piece, into the current or a new file.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        if self._failed is not None:
+            self._refuse()
+        if not self._gathered:
+            return
+        data = b"".join(self._gathered)
+        self._gathered.clear()
+        try:
+            if self._current is None:
+                self._start_file(data)
+            else:
+                self._grow()
+                self._write(self._current, data)
+        except OSError as error:
+            self._fail(error)
+        self._flushed_zxid = self.last_zxid
+
+    def _start_file(self, data: bytes) -> None:
+        # The previous file first: a crash must never leave a hole before the records of this one.
+        if self._force_sync:
+            for file in self._rolled:
+                file.sync_now()
+            self._synced = self._written
+        if not self._commits:
+            self._close_rolled()
+        file = self._disk.create(f"{self._directory}/{PREFIX}.{self._first:x}")
+        self._current = file
+        self._new_name = True
+        self._end = self._size = len(HEADER)
+        padded = self._padded()
+        self._end = 0
+        # Header and records in one write and before the padding: a killed process leaves no bare zeros.
+        self._write(file, HEADER + data)
+        self._size = padded
+        if padded > self._end:
+            file.preallocate(padded)
+
+    def _padded(self) -> int:
+        """The size that ZooKeeper gives the file before the next append."""
+        prealloc = self._prealloc
+        if prealloc <= 0 or self._end + _ROOM < self._size:
+            return self._size
+        if self._end > self._size:
+            return (self._end + prealloc) // prealloc * prealloc
+        return self._size + prealloc
+
+    def _grow(self) -> None:
+        padded = self._padded()
+        if padded != self._size:
+            self._size = padded
+            if padded > self._end:
+                assert self._current is not None
+                self._current.preallocate(padded)
+
+    def _write(self, file: DiskFile, data: bytes) -> None:
+        room = UNSYNCED_LIMIT - (self._written - self._synced)
+        rest = memoryview(data)
+        while self._force_sync and len(rest) > room:
+            if room > 0:
+                file.write(rest[:room])
+                self._wrote(room)
+                rest = rest[room:]
+            file.sync_now()
+            self._synced = self._written
+            room = UNSYNCED_LIMIT
+        file.write(rest)
+        self._wrote(len(rest))
+
+    def _wrote(self, size: int) -> None:
+        self._end += size
+        self._written += size
+
+    async def commit(self) -> None:
+        """Return when all that was flushed before the call is durable.
+
+        Raises:
+            StorageError: it is not, or cannot be known to be.
+        """
+        if self._failed is not None:
+            self._refuse()
+        zxid = self._flushed_zxid
+        if self._force_sync and (self._new_name or self._written != self._synced):
+            await self._sync_all()
+        if zxid > self.durable_zxid:
+            self.durable_zxid = zxid
+
+    async def _sync_all(self) -> None:
+        written, new_name, self._new_name = self._written, self._new_name, False
+        rolled, current = list(self._rolled), self._current
+        self._commits += 1
+        try:
+            for file in rolled:
+                await file.sync()
+            if current is not None:
+                await current.sync()
+            if new_name:
+                await self._disk.sync_dir(self._directory)
+        except OSError as error:
+            self._fail(error)
+        except BaseException:
+            self._new_name |= new_name
+            raise
+        finally:
+            self._commits -= 1
+        if self._failed is not None:  # another sync met the error; this one's success may hide it
+            self._refuse()
+        self._covered(written, rolled)
+
+    def commit_now(self) -> None:
+        """As `commit`, but blocking: for start-up and shutdown."""
+        if self._failed is not None:
+            self._refuse()
+        if self._force_sync and (self._new_name or self._written != self._synced):
+            rolled = list(self._rolled)
+            try:
+                for file in rolled:
+                    file.sync_now()
+                if self._current is not None:
+                    self._current.sync_now()
+                if self._new_name:
+                    self._disk.sync_dir_now(self._directory)
+            except OSError as error:
+                self._fail(error)
+            self._new_name = False
+            self._covered(self._written, rolled)
+        self.durable_zxid = max(self.durable_zxid, self._flushed_zxid)
+
+    def _covered(self, written: int, rolled: list[DiskFile]) -> None:
+        self._synced = max(self._synced, written)
+        if not self._commits and self._rolled == rolled:
+            self._close_rolled()
+        if 0 < self._file_limit < self._size and self._current is not None and not self._gathered:
+            self._leave_file()
+
+    def roll(self) -> None:
+        """The next entry opens a new file; the counts for snapshots begin anew. Raises StorageError."""
+        self.flush()
+        self._leave_file()
+        self.count = 0
+        self._finished_bytes = 0
+
+    def _leave_file(self) -> None:
+        if self._current is not None:
+            self._rolled.append(self._current)
+            self._current = None
+            self._finished_bytes += max(self._size, self._end)
+            self._size = self._end = 0
+            if not self._commits and (not self._force_sync or self._written == self._synced):
+                self._close_rolled()
+
+    def _close_rolled(self) -> None:
+        for file in self._rolled:
+            file.close()
+        self._rolled.clear()
+
+    def close(self) -> None:
+        """Release the files; nothing is written or synced. Not while a commit is awaited."""
+        assert not self._commits
+        self._gathered.clear()
+        self._leave_file()
+        self._close_rolled()
+        self._failed = self._failed or "the log is closed"
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = f"transaction log in {self._directory}: {error}"
+        raise StorageError(self._failed) from error
+
+    def _refuse(self) -> None:
+        raise StorageError(self._failed)
+
+
+class LogReader:
+    """The entries of one file in order; afterwards ``end`` and ``torn`` say how it ended.
+
+    ``end`` is the offset behind the last valid record (0 when even the header is not there), ``torn`` what
+    a crash left behind it, or "" when only padding follows.
+    """
+
+    __slots__ = ("_base", "_buf", "_disk", "_file", "_max_entry", "_pos", "end", "path", "torn")
+
+    def __init__(self, disk: Disk, path: str, max_entry: int = MAX_ENTRY) -> None:
+        self._disk = disk
+        self._file: ReadFile
+        self._max_entry = max_entry
+        self._buf = b""
+        self._base = 0
+        self._pos = 0
+        self.path = path
+        self.end = 0
+        self.torn = ""
+
+    def __iter__(self) -> Iterator[LogEntry]:
+        """Raises CorruptLogError where something stands that a crash does not explain."""
+        self._file = self._disk.open_read(self.path)
+        try:
+            self._buf, self._base, self._pos = b"", 0, 0
+            if not self._need(len(HEADER)) or not self._buf.startswith(MAGIC):
+                self._bad_header()
+                return
+            self._pos = self.end = len(HEADER)
+            yield from self._records()
+            self._judge()
+        finally:
+            self._file.close()
+            self._buf = b""
+
+    def _need(self, size: int) -> bool:
+        """Have *size* bytes from the position in the buffer; False when the file ends before."""
+        while len(self._buf) - self._pos < size:
+            chunk = self._file.read(max(_CHUNK, size - (len(self._buf) - self._pos)))
+            if not chunk:
+                return False
+            self._base += self._pos
+            self._buf = self._buf[self._pos :] + chunk
+            self._pos = 0
+        return True
+
+    def _records(self) -> Iterator[LogEntry]:
+        unpack_head = RECORD_HEAD.unpack_from
+        unpack_zxid = _ZXID.unpack_from
+        while True:
+            if len(self._buf) - self._pos < HEAD and not self._need(HEAD):
+                return
+            buf, pos = self._buf, self._pos
+            crc, size = unpack_head(buf, pos)
+            if size <= 0 or size > self._max_entry:
+                return
+            stop = pos + HEAD + size
+            if stop >= len(buf):
+                if not self._need(HEAD + size + 1):
+                    return
+                buf, pos = self._buf, self._pos
+                stop = pos + HEAD + size
+            payload = buf[pos + HEAD : stop]
+            if buf[stop] != END_OF_RECORD or adler32(payload) != crc:
+                return
+            offset = self._base + pos
+            if size < LEAST_PAYLOAD:
+                raise CorruptLogError(self.path, offset, "record is shorter than a transaction header", REMEDY)
+            self._pos = stop + 1
+            self.end = self._base + self._pos
+            yield LogEntry(offset, unpack_zxid(payload, _ZXID_AT)[0], payload)
+
+    def _judge(self) -> None:
+        region, total = self._rest()
+        if region:
+            why = damage(region, self.end, self._max_entry)
+            if why is not None:
+                raise CorruptLogError(self.path, self.end, why, REMEDY)
+            self.torn = f"{total - self.end} bytes after offset {self.end} are no complete record"
+
+    def _bad_header(self) -> None:
+        """The file does not begin as a log: a crash explains it when the first sector never got there."""
+        region, total = self._rest()
+        if total < len(HEADER) or not region:
+            self.torn = f"header is not complete ({total} bytes)" if total else "file is empty"
+        elif any(region[:512]) or len(region) > UNSYNCED_LIMIT + self._max_entry:
+            raise CorruptLogError(self.path, 0, "this is not a transaction log (wrong magic)", REMEDY)
+        else:
+            self.torn = "header never reached the disk"
+
+    def _rest(self) -> tuple[bytes, int]:
+        """What stands from the position up to the last byte that is not zero, and the file's length.
+
+        Stops soon after more than a crash can explain was found.
+        """
+        start = self._base + self._pos
+        enough = UNSYNCED_LIMIT + self._max_entry + 2 * _CHUNK
+        region = bytearray(self._buf[self._pos :].rstrip(b"\0"))
+        at = self._base + len(self._buf)
+        while len(region) <= enough:
+            at = max(at, self._file.next_data())
+            chunk = self._file.read(_CHUNK)
+            if not chunk:
+                break
+            found = chunk.rstrip(b"\0")
+            if found:
+                if at - start > enough:
+                    region += bytes(enough + 1 - len(region))
+                    break
+                region += bytes(at - start - len(region))
+                region += found
+            at += len(chunk)
+        return bytes(region), at
+
+
+def read_log(disk: Disk, path: str, *, last: bool = False, max_entry: int = MAX_ENTRY) -> Iterator[LogEntry]:
+    """The entries of the file at *path*; only the *last* log may end in an unfinished record.
+
+    Raises:
+        CorruptLogError: the file is damaged, or unfinished without being the last.
+    """
+    reader = LogReader(disk, path, max_entry)
+    yield from reader
+    if reader.torn and not last:
+        raise CorruptLogError(path, reader.end, reader.torn, REMEDY)

@@ -1,0 +1,1 @@
+"""From request to reply: prepare, make durable, commit, answer."""

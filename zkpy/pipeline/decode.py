@@ -1,0 +1,105 @@
+"""Decoding the bodies of write requests, multis above all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zkpy import opcodes
+from zkpy.errors import MarshallingError
+from zkpy.jute import archive
+
+RawAcl = tuple[tuple[int, str | None, str | None], ...] | None
+"""An ACL list as a client sent it: permission bits, scheme, id."""
+
+
+def decode_create(
+    data: bytes, pos: int, *, with_ttl: bool
+) -> tuple[bytes | None, bytes | None, RawAcl, int, int]:
+    """CreateRequest or CreateTTLRequest at *pos*: path, data, ACL list, flags, TTL in ms (-1 without)."""
+    path, pos = archive.read_path(data, pos)
+    value, pos = archive.read_buffer(data, pos)
+    acl, pos = archive.read_acls(data, pos)
+    flags, pos = archive.read_int(data, pos)
+    ttl = archive.read_long(data, pos)[0] if with_ttl else -1
+    return path, value, acl, flags, ttl
+
+
+def decode_path_version(data: bytes, pos: int) -> tuple[bytes | None, int]:
+    """DeleteRequest or CheckVersionRequest at *pos*."""
+    path, pos = archive.read_path(data, pos)
+    return path, archive.read_int(data, pos)[0]
+
+
+class SubRequest:
+    """One operation of a multi; ``type`` is the kind after normalisation."""
+
+    __slots__ = ("acl", "data", "flags", "path", "ttl", "type", "version")
+
+    def __init__(self, type: int, path: bytes | None) -> None:
+        self.type = type
+        self.path = path
+        self.data: bytes | None = None
+        self.acl: RawAcl = None
+        self.flags = 0
+        self.ttl = -1
+        self.version = -1
+
+
+_CREATES: Final = (opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER)
+
+
+def decode_multi(data: bytes, pos: int) -> list[SubRequest]:
+    """The operations of a multi at *pos*.
+
+    A create's kind follows from flags and type together: flag 4 or type 19 makes a container, type 21 with
+    a plain flag an ordinary create.
+
+    Raises:
+        MarshallingError: not decodable, or an operation that a multi cannot hold.
+    """
+    ops: list[SubRequest] = []
+    while True:
+        type, pos = archive.read_int(data, pos)
+        done, pos = archive.read_bool(data, pos)
+        _, pos = archive.read_int(data, pos)
+        if done:
+            return ops
+        if type in _CREATES:
+            op, pos = _create(type, data, pos)
+        elif type == opcodes.CREATE_TTL:
+            op, pos = _create_ttl(data, pos)
+        else:
+            path, pos = archive.read_path(data, pos)
+            op = SubRequest(type, path)
+            if type == opcodes.SET_DATA:
+                op.data, pos = archive.read_buffer(data, pos)
+            elif type not in (opcodes.DELETE, opcodes.CHECK):
+                raise MarshallingError(f"a multi cannot hold operation {type}")
+            op.version, pos = archive.read_int(data, pos)
+        ops.append(op)
+
+
+def _create(type: int, data: bytes, pos: int) -> tuple[SubRequest, int]:
+    path, pos = archive.read_path(data, pos)
+    op = SubRequest(type, path)
+    op.data, pos = archive.read_buffer(data, pos)
+    op.acl, pos = archive.read_acls(data, pos)
+    op.flags, pos = archive.read_int(data, pos)
+    if not 0 <= op.flags <= 4:
+        raise MarshallingError(f"a multi cannot hold a create of mode {op.flags}")
+    if op.flags == 4:
+        op.type = opcodes.CREATE_CONTAINER
+    return op, pos
+
+
+def _create_ttl(data: bytes, pos: int) -> tuple[SubRequest, int]:
+    path, pos = archive.read_path(data, pos)
+    op = SubRequest(opcodes.CREATE_TTL, path)
+    op.data, pos = archive.read_buffer(data, pos)
+    op.acl, pos = archive.read_acls(data, pos)
+    op.flags, pos = archive.read_int(data, pos)
+    op.ttl, pos = archive.read_long(data, pos)
+    if 0 <= op.flags <= 4:
+        op.type = opcodes.CREATE if op.flags < 4 else opcodes.CREATE_CONTAINER
+        op.ttl = -1
+    return op, pos

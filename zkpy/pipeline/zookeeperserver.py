@@ -1,0 +1,272 @@
+"""The server core: tree, sessions, watches and the write pipeline, without sockets or files.
+
+A write goes *prepare → sync → commit*: it is checked and given its zxid when it arrives, waits for the sync
+that makes it durable, then changes the tree, fires watches and is answered. Reads are answered from the
+committed tree by ``zkpy.pipeline.final``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+import trio
+
+from zkpy import opcodes
+from zkpy.auth.access import Access
+from zkpy.config import Config
+from zkpy.jute.archive import pack_int
+from zkpy.pipeline import sessions
+from zkpy.pipeline.notify import fire
+from zkpy.pipeline.prep import Preparer, PrepOptions
+from zkpy.pipeline.request import Request
+from zkpy.pipeline.sessions import Session, SessionTracker
+from zkpy.pipeline.stats import ServerStats
+from zkpy.pipeline.sync import Log, SyncStage
+from zkpy.ports import MonotonicClock, WallClock
+from zkpy.tree.acl import Identities
+from zkpy.tree.datatree import DataTree, Result
+from zkpy.tree.watches import Watches
+
+logger: Final = logging.getLogger("zkpy.server")
+
+DIGEST_LOG_INTERVAL: Final = 128
+DIGEST_LOG_LIMIT: Final = 1024
+
+
+class Client(Protocol):
+    """A connection as the core knows it."""
+
+    session_id: int
+    identities: Identities
+
+    def notify(self, event: bytes) -> None:
+        """Queue an encoded watch event."""
+
+    def complete(self, request: Request, result: Result | None) -> None:
+        """A write of this connection was committed (None: refused without a zxid)."""
+
+    def disconnect(self, why: str) -> None:
+        """Close without a message."""
+
+
+class ZooKeeperServer:
+    """One standalone server's state and pipeline.
+
+    *log* None keeps nothing. ``server_id`` enters session ids only; a standalone server uses 1.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tree: DataTree,
+        *,
+        log: Log | None,
+        wall_ms: WallClock,
+        clock: MonotonicClock,
+        server_id: int = 1,
+    ) -> None:
+        self.config: Final = config
+        self.tree: Final = tree
+        self.clock: Final = clock
+        self.wall_ms: Final = wall_ms
+        self.access: Final = Access(
+            skip_acl=config.skip_acl,
+            digest_enabled=config.digest_auth_enabled,
+            digest_alg=config.digest_alg,
+            super_digest=config.super_digest,
+            ensemble_names=_ensemble_names(config),
+        )
+        self.watches: Final[Watches[Client]] = Watches()
+        self.tracker: Final = SessionTracker(
+            sessions.initial_id(server_id, wall_ms()), config.tick_time_ms
+        )
+        self.preparer: Final = Preparer(
+            tree,
+            self.access,
+            wall_ms,
+            PrepOptions(
+                extended_types=config.extended_types_enabled,
+                enforce_quota=config.enforce_quota,
+                close_session_lists=config.close_session_txn_enabled,
+                reconfig_enabled=config.reconfig_enabled,
+                max_entry=config.jute_max_buffer + config.jute_max_buffer_extra,
+            ),
+        )
+        self.stats: Final = ServerStats()
+        self.sync: Final = SyncStage(
+            log, self.commit, self._settle, delay_ms=config.flush_delay_ms, max_batch=config.max_batch_size
+        )
+        self.outstanding = 0
+        threshold = config.large_request_threshold_bytes
+        self._large_from: Final = threshold if threshold > 0 else config.jute_max_buffer
+        self._large_bytes = 0
+        self.digest_log: dict[int, int] = {}
+        self.digest_mismatches = 0
+        self.committed = 0
+        """Transactions committed since the start, for whoever decides about snapshots."""
+        self.send_some: Callable[[], bool] = lambda: False
+        """Send a bounded part of what is queued on connections; says whether there is more."""
+        for session_id, timeout_ms in tree.sessions.items():
+            self.tracker.add(session_id, timeout_ms, self.now_ms())
+
+    def now_ms(self) -> int:
+        """The monotonic clock in whole milliseconds."""
+        return int(self.clock() * 1000)
+
+    # -- writes --------------------------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> None:
+        """Take in a write; its client hears of it through ``complete``."""
+        self.outstanding += 1
+        size = len(request.frame)
+        if size > self._large_from:
+            self._large_bytes += size
+        self.preparer.prepare(request)
+        self.sync.submit(request)
+
+    def admits_large(self, size: int) -> bool:
+        """Whether a frame of *size* bytes keeps all large requests in flight under their common limit."""
+        return size <= self._large_from or self._large_bytes + size <= self.config.large_request_max_bytes
+
+    def flush(self) -> None:
+        """A round of input was handled: get its writes going."""
+        self.sync.flush()
+
+    def commit(self, batch: list[Request]) -> None:
+        """Carry out durable requests in order: change the tree, fire watches, answer."""
+        tree = self.tree
+        outstanding = self.preparer.outstanding
+        now = self.clock()
+        stats = self.stats
+        for request in batch:
+            self.outstanding -= 1
+            if len(request.frame) > self._large_from:
+                self._large_bytes -= len(request.frame)
+            client = request.client
+            txn = request.txn
+            result = None
+            if txn is not None:
+                header = request.header
+                assert header is not None and header.zxid == tree.last_zxid + 1, "commit out of order"
+                result = tree.apply(header, txn)
+                outstanding.applied(header.zxid)
+                assert request.digest is None or request.digest == tree.digest, "digest mismatch"
+                if tree.changes:
+                    if self.watches.total_count:
+                        fire(self.watches, self.access, header.zxid, tree.changes)
+                    tree.changes.clear()
+                self.committed += 1
+                if header.zxid % DIGEST_LOG_INTERVAL == 0:
+                    self._log_digest(header.zxid)
+                if txn.type == opcodes.CLOSE_SESSION:
+                    self._session_closed(request)
+            if client is not None:
+                stats.add_latency(int((now - request.started) * 1000))
+                client.complete(request, result)
+
+    async def _settle(self) -> None:
+        while self.send_some():
+            await trio.lowlevel.checkpoint()
+
+    def _log_digest(self, zxid: int) -> None:
+        self.digest_log[zxid] = self.tree.digest
+        if len(self.digest_log) > DIGEST_LOG_LIMIT:
+            del self.digest_log[next(iter(self.digest_log))]
+
+    # -- sessions ------------------------------------------------------------------------------------------
+
+    def negotiate(self, requested_ms: int) -> int:
+        """The session timeout that a client gets."""
+        config = self.config
+        return sessions.negotiate(requested_ms, config.min_session_timeout_ms, config.max_session_timeout_ms)
+
+    def create_session(self, client: Client, timeout_ms: int) -> tuple[Session, Request]:
+        """Start a global session for *client*; it is ready when the request completes."""
+        session = self.tracker.add(self.tracker.next_id(), timeout_ms, self.now_ms())
+        session.owner = client
+        request = Request(
+            client, session.id, 0, opcodes.CREATE_SESSION, pack_int(timeout_ms), (), self.clock()
+        )
+        self.submit(request)
+        return session, request
+
+    def resume_session(
+        self, client: Client, session_id: int, password: bytes | None, timeout_ms: int
+    ) -> Session | None:
+        """Attach *client* to a session it had; None when that is gone or the password is wrong.
+
+        Any other live connection of the session is closed first, whatever the password.
+        """
+        session = self.tracker.get(session_id)
+        if session is None:
+            return None
+        owner = session.owner
+        if owner is not None and owner is not client:
+            session.owner = None
+            _as_client(owner).disconnect("its session moved to another connection")
+        if session.closing or password != sessions.password(session_id) or session_id not in self.tree.sessions:
+            return None
+        session.owner = client
+        self.tracker.set_timeout(session, timeout_ms, self.now_ms())
+        return session
+
+    def expire_sessions(self) -> int:
+        """Submit the end of every session whose time is over; returns how many."""
+        expired = self.tracker.expire(self.now_ms())
+        for session in expired:
+            logger.info(
+                "Expiring session 0x%x, timeout of %dms exceeded",
+                session.id & 0xFFFFFFFFFFFFFFFF,
+                session.current_timeout_ms,
+            )
+            self.submit(Request(None, session.id, 0, opcodes.CLOSE_SESSION, b"", (), self.clock()))
+        if expired:
+            self.flush()
+        return len(expired)
+
+    def _session_closed(self, request: Request) -> None:
+        session = self.tracker.remove(request.session_id)
+        if session is not None and session.owner is not None and session.owner is not request.client:
+            _as_client(session.owner).disconnect("its session expired")
+
+    # -- containers and TTLs -------------------------------------------------------------------------------
+
+    def collectable(self) -> list[bytes]:
+        """Containers and TTL znodes that are due for deletion, in order of creation.
+
+        A container counts once it has had a child (or, with a limit set, has never been used for longer than
+        that), a TTL znode when it has no children and was not changed for its time.
+        """
+        now = self.wall_ms()
+        never_used_ms = self.config.container_max_never_used_ms
+        nodes = self.tree.nodes
+        due: list[bytes] = []
+        for path in self.tree.containers:
+            node = nodes[path]
+            if not node.children and (
+                node.cversion > 0 or (never_used_ms and now - node.mtime > never_used_ms)
+            ):
+                due.append(path)
+        for path in self.tree.ttls:
+            node = nodes[path]
+            if not node.children and now - node.mtime > self.tree.owners.ttl_ms(node.owner):
+                due.append(path)
+        return due
+
+    def delete_container(self, path: bytes) -> None:
+        """Submit the deletion of a container or TTL znode; checked again when it is prepared."""
+        frame = b"\0\0\0\0\0\0\0\x14" + pack_int(len(path)) + path
+        self.submit(Request(None, 0, 0, opcodes.DELETE_CONTAINER, frame, (), self.clock()))
+
+
+def _as_client(owner: object) -> Client:
+    # The tracker keeps its sessions' owners as plain objects: it is told of them, it never calls them.
+    return cast(Client, owner)
+
+
+def _ensemble_names(config: Config) -> frozenset[str] | None:
+    if not any("EnsembleAuthenticationProvider" in name for name in config.auth_providers.values()):
+        return None
+    return frozenset(config.ensemble_auth_names)

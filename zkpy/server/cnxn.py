@@ -1,0 +1,643 @@
+"""One client connection, without I/O: bytes come in, bytes come out.
+
+::
+
+    client                         server
+      ConnectRequest          →
+                              ←    ConnectResponse          (or a four-letter word and its answer)
+      header, request         →
+      header, request ...     →
+                              ←    header, response ...     in order of the requests
+                              ←    notifications            before the reply that could reveal the change
+      closeSession            →
+                              ←    header, end of stream
+
+``receive`` cuts all complete frames out of what arrived and answers what can be answered at once; the
+transport then sends everything with one call. The commonest reads are answered here from bytes that the
+znodes keep ready, and give the same bytes as the handlers in ``zkpy.pipeline.final``.
+
+A read behind an unfinished write of the same session waits for it in ``_queue``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from struct import Struct
+from typing import TYPE_CHECKING, Final, Protocol
+
+from zkpy import opcodes
+from zkpy.auth.access import Disconnected, Refused
+from zkpy.errors import Code, KeeperError, MarshallingError, ProtocolError
+from zkpy.jute import archive
+from zkpy.pipeline import final
+from zkpy.pipeline.request import Request
+from zkpy.pipeline.sessions import Session
+from zkpy.server.handshake import ConnectRequest, connect_response, decode_connect, invalid_session
+from zkpy.tree.acl import READ, Identities
+from zkpy.tree.datatree import Result
+
+if TYPE_CHECKING:
+    from zkpy.server.service import Service
+
+logger: Final = logging.getLogger("zkpy.server")
+
+UNSENT_PAUSE: Final = 4 << 20
+"""With more unsent bytes than this no further request of the connection is handled."""
+
+UNSENT_CLOSE: Final = 16 << 20
+"""With more unsent bytes than this the connection is closed."""
+
+NEW: Final = 0  # nothing but the first frame or word is expected
+CONNECTING: Final = 1  # its session is being created
+OPEN: Final = 2
+DRAINING: Final = 3  # no more input is handled, unfinished writes are still answered
+CLOSING: Final = 4  # what is queued goes out, then the end
+CLOSED: Final = 5
+
+_head: Final = Struct(">iii").unpack_from  # frame length, xid, opcode
+_length: Final = Struct(">i").unpack_from
+_pack_reply: Final = final.REPLY.pack
+_pack_data: Final = Struct(">iiqii").pack  # a reply header and the length of the data behind it
+
+_OK: Final = 0
+
+
+class Channel(Protocol):
+    """What a connection asks of the transport that carries it."""
+
+    def pause(self) -> None:
+        """Stop reading."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def flush(self) -> None:
+        """Send what the connection queued, as far as possible; close when that was all of a closing one."""
+
+    def abort(self) -> None:
+        """Close now; unsent bytes are dropped."""
+
+
+class ClientCnxn:
+    """The server's side of one client connection.
+
+    ``out`` holds encoded frames for the transport to take; ``out_size`` counts them and what the transport
+    could not send yet. *address* is the peer's address as ACLs write it, *port* completes it for ``cons``.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_paused",
+        "_plain",
+        "_queue",
+        "_service",
+        "_want",
+        "address",
+        "channel",
+        "dirty",
+        "established_ms",
+        "identities",
+        "last_cxid",
+        "last_latency",
+        "last_op",
+        "last_response",
+        "last_zxid",
+        "max_latency",
+        "min_latency",
+        "number",
+        "opened",
+        "out",
+        "out_size",
+        "port",
+        "received",
+        "sent",
+        "session",
+        "session_id",
+        "state",
+        "timeout_ms",
+        "total_count",
+        "total_latency",
+        "with_read_only",
+    )
+
+    def __init__(self, service: Service, channel: Channel, address: str, port: int) -> None:
+        self._service = service
+        self.channel = channel
+        self.address = address
+        self.port = port
+        self.number = 0
+        self.identities: Identities = (("ip", address),)
+        self.session: Session | None = None
+        self.session_id = 0
+        self.timeout_ms = 0
+        self.with_read_only = True
+        self.state = NEW
+        self.out: list[bytes] = []
+        self.out_size = 0
+        self.dirty = False
+        self._queue: deque[Request | tuple[int, int, bytes]] = deque()
+        self._buffer = bytearray()
+        self._want = 4
+        self._paused = False
+        self._plain = not service.enforced_schemes
+        self.opened = service.server.clock()
+        self.received = 0
+        self.sent = 0
+        self.established_ms = service.server.wall_ms()
+        self.reset_stats()
+
+    def reset_stats(self) -> None:
+        """``crst``."""
+        self.received = 0
+        self.sent = 0
+        self.last_op = "NA"
+        self.last_cxid = -1
+        self.last_zxid = -1
+        self.last_response = 0.0
+        self.last_latency = 0
+        self.min_latency = 0
+        self.max_latency = 0
+        self.total_latency = 0
+        self.total_count = 0
+
+    def __repr__(self) -> str:
+        return f"<ClientCnxn /{self.address}:{self.port} session 0x{self.session_id & (1 << 64) - 1:x}>"
+
+    @property
+    def queued(self) -> int:
+        """Requests that were read and not answered."""
+        return len(self._queue)
+
+    # -- input ---------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Handle what arrived."""
+        if self.state >= DRAINING:
+            return
+        buffer = self._buffer
+        if buffer:
+            # A frame that comes in many pieces costs by its length, not by the number of its pieces.
+            buffer += data
+            if len(buffer) < self._want or self._paused:
+                return
+            data = bytes(buffer)
+            buffer.clear()
+        try:
+            if self.state == OPEN:
+                self._process(data)
+            else:
+                self._process_first(data)
+        except ProtocolError as error:
+            self.disconnect(str(error))
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep an incomplete frame, whose length is checked before anything is allocated for it."""
+        self._want = 4
+        if len(rest) >= 4:
+            (size,) = _length(rest)
+            if not 8 <= size <= self._service.max_frame:
+                raise ProtocolError(
+                    f"a frame of {size} bytes is malformed or larger than jute.maxbuffer="
+                    f"{self._service.max_frame}"
+                )
+            self._want = size + 4
+        self._buffer += rest
+
+    def _process(self, data: bytes) -> None:
+        service = self._service
+        server = service.server
+        session = self.session
+        assert session is not None
+        if session.closing:
+            return
+        tree = server.tree
+        nodes_get = tree.nodes.get
+        stat_of = tree.stat
+        watches = server.watches
+        zxid = tree.last_zxid
+        queue = self._queue
+        plain = self._plain
+        out = self.out
+        append = out.append
+        allowance = UNSENT_PAUSE - self.out_size
+        spent = 0
+        max_frame = service.max_frame
+        pos = 0
+        end = len(data)
+        count = 0
+        answered = 0
+        xid = 0
+        op = 0
+        while end - pos >= 12:
+            size, xid, op = _head(data, pos)
+            stop = pos + 4 + size
+            if size < 8 or stop > end:
+                break
+            if size > max_frame:
+                break
+            count += 1
+            if plain and not queue and 2 < op < 13:
+                if op == 11:
+                    append(_pack_reply(16, -2, zxid, _OK))
+                    answered += 1
+                    pos = stop
+                    continue
+                (length,) = _length(data, pos + 12) if size >= 12 else (-1,)
+                cut = pos + 16 + length
+                if length > 0 and cut + 1 == stop:
+                    path = data[pos + 16 : cut]
+                    node = nodes_get(path)
+                    if node is not None and node.acl.world & READ:
+                        if op == 4:
+                            if data[cut]:
+                                watches.add_data(path, self)
+                            value = node.data
+                            stat = node.stat or stat_of(node)
+                            if value:
+                                length = len(value)
+                                append(_pack_data(88 + length, xid, zxid, _OK, length))
+                                append(value)
+                                append(stat)
+                                spent += length
+                            else:
+                                append(_pack_data(88, xid, zxid, _OK, -1 if value is None else 0) + stat)
+                        elif op == 3:
+                            if data[cut]:
+                                watches.add_data(path, self)
+                            append(_pack_reply(84, xid, zxid, _OK) + (node.stat or stat_of(node)))
+                        elif op == 8 or op == 12:
+                            if data[cut]:
+                                watches.add_child(path, self)
+                            names = node.listing or final.listing(node)
+                            length = len(names)
+                            if op == 8:
+                                append(_pack_reply(16 + length, xid, zxid, _OK))
+                                append(names)
+                            else:
+                                append(_pack_reply(84 + length, xid, zxid, _OK))
+                                append(names)
+                                append(node.stat or stat_of(node))
+                            spent += length
+                        else:
+                            self._dispatch(op, xid, data[pos + 4 : stop])
+                            pos = stop
+                            continue
+                        answered += 1
+                        pos = stop
+                        spent += 104
+                        if spent > allowance:
+                            break
+                        continue
+            self._dispatch(op, xid, data[pos + 4 : stop])
+            pos = stop
+            if self.state != OPEN:
+                break
+            if self.out_size > UNSENT_PAUSE:
+                break
+        if count:
+            self.received += count
+            self.last_cxid = xid
+            self.last_op = opcodes.SHORT_NAMES.get(op, "NA")
+            stats = server.stats
+            stats.packets_received += count
+            now = server.clock()
+            server.tracker.touch(session, int(now * 1000))
+            if answered:
+                self.sent += answered
+                stats.packets_sent += answered
+                stats.add_latency(0, answered)
+                self.last_zxid = zxid
+                self.last_response = now
+                self.total_count += answered
+                self.last_latency = 0
+                self.min_latency = 0
+                self.out_size += spent
+                if not self.dirty:
+                    self.dirty = True
+                    service.dirty.append(self)
+        if self.state != OPEN:
+            return
+        rest = data[pos:] if pos else data
+        if rest:
+            if self.out_size > UNSENT_PAUSE:
+                self._want = 0
+                self._buffer += rest
+                self._pause()
+            else:
+                self._keep(rest)
+        if queue and server.outstanding > service.outstanding_limit:
+            self._pause()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._service.paused[self] = None
+            self.channel.pause()
+
+    def ready(self) -> bool:
+        """Whether a paused connection may go on: little is unsent, and it is not one that overloads us."""
+        service = self._service
+        return self.out_size <= UNSENT_PAUSE // 2 and (
+            not self._queue or service.server.outstanding <= service.outstanding_limit
+        )
+
+    def go_on(self) -> None:
+        """Handle what a pause left over."""
+        self._paused = False
+        self._service.paused.pop(self, None)
+        if self.state >= DRAINING:
+            return
+        self.channel.resume()
+        if self._buffer and len(self._buffer) >= self._want:
+            self.receive(b"")
+
+    def _dispatch(self, op: int, xid: int, frame: bytes) -> None:
+        service = self._service
+        queue = self._queue
+        if op == opcodes.AUTH:
+            self._auth(xid, frame)
+            return
+        if op == opcodes.SASL:
+            self._sasl(xid, frame)
+            return
+        if not self._plain and not service.passes_enforcement(self.identities):
+            logger.info("%r sent a request without an identity of %s", self, service.enforced_schemes)
+            self._send(final.reply(xid, 0, Code.SESSION_CLOSED_REQUIRE_SASL_AUTH))
+            self.close_after_flush()
+            return
+        if op in opcodes.WRITES:
+            server = service.server
+            if not server.admits_large(len(frame)):
+                raise ProtocolError("too many bytes of large requests are outstanding (largeRequestMaxBytes)")
+            request = Request(self, self.session_id, xid, op, frame, self.identities, server.clock())
+            queue.append(request)
+            if op == opcodes.CLOSE_SESSION:
+                # Nothing behind it is answered; the touch of this batch must not matter either.
+                assert self.session is not None
+                server.submit(request)
+                self.session.closing = True
+                self.state = DRAINING
+                return
+            server.submit(request)
+        elif op in final.READ_HANDLERS:
+            if queue:
+                service.server.outstanding += 1
+                queue.append((op, xid, frame))
+            else:
+                self._answer(op, xid, frame)
+        elif op == opcodes.DELETE_CONTAINER:
+            # Java deletes without looking at permissions; containers are the server's own business.
+            self._send(final.reply(xid, service.server.tree.last_zxid, Code.NO_AUTH))
+        else:
+            logger.info("%r sent the unknown operation %d", self, op)
+            self._send(final.reply(xid, -1, Code.UNIMPLEMENTED))
+            self.close_after_flush()
+
+    def _answer(self, op: int, xid: int, frame: bytes) -> None:
+        server = self._service.server
+        err = _OK
+        try:
+            body = final.READ_HANDLERS[op](server, self, frame)
+        except final.PartialBody as error:
+            err = error.code
+            body = error.body
+        except KeeperError as error:
+            err = error.code
+            body = b""
+        self._send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid, err, body))
+        server.stats.add_latency(0)
+        self.last_latency = 0
+        self.total_count += 1
+
+    # -- completion of writes ------------------------------------------------------------------------------
+
+    def complete(self, request: Request, result: Result | None) -> None:
+        """The oldest unfinished write of this connection is committed: answer it and the reads behind it."""
+        if self.state == CLOSED:
+            return
+        queue = self._queue
+        oldest = queue.popleft()
+        assert oldest is request, "writes complete in order"
+        server = self._service.server
+        if request.op == opcodes.CREATE_SESSION:
+            self._session_created(request)
+            return
+        if result is None:
+            frame = final.reply(request.xid, server.tree.last_zxid, request.err)
+        else:
+            assert request.header is not None
+            err = result.err
+            frame = final.reply(
+                request.xid, request.header.zxid, err, b"" if err else final.write_body(request.op, result)
+            )
+        now = server.clock()
+        latency = int((now - request.started) * 1000)
+        self.last_latency = latency
+        if latency > self.max_latency:
+            self.max_latency = latency
+        if not self.total_count or latency < self.min_latency:
+            self.min_latency = latency
+        self.total_count += 1
+        self.total_latency += latency
+        self._send(frame)
+        if request.op == opcodes.CLOSE_SESSION and not err_of(result):
+            self.close_after_flush()
+            return
+        while queue:
+            waiting = queue[0]
+            if isinstance(waiting, Request):
+                break
+            queue.popleft()
+            server.outstanding -= 1
+            self._answer(*waiting)
+
+    # -- handshake -----------------------------------------------------------------------------------------
+
+    def _process_first(self, data: bytes) -> None:
+        if self.state != NEW:
+            # The session is being created: what comes behind the ConnectRequest waits.
+            self._buffer += data
+            self._want = 0
+            if len(self._buffer) > UNSENT_PAUSE:
+                self._pause()
+            return
+        if len(data) < 4:
+            self._buffer += data
+            self._want = 4
+            return
+        service = self._service
+        if service.is_word(data):
+            self.received += 1
+            service.server.stats.packets_received += 1
+            self.state = DRAINING
+            answer = service.answer_word(self, data)
+            if answer is None:
+                self.disconnect("telnet interrupt")
+                return
+            self._send(answer)
+            self.close_after_flush()
+            return
+        (size,) = _length(data)
+        if not 0 <= size <= service.max_frame:
+            raise ProtocolError(
+                f"a first frame of {size} bytes is malformed or larger than jute.maxbuffer={service.max_frame}"
+            )
+        if len(data) < size + 4:
+            self._buffer += data
+            self._want = size + 4
+            return
+        rest = data[size + 4 :]
+        request = decode_connect(data[4 : size + 4])
+        if rest:
+            self._buffer += rest
+            self._want = 0
+        self.received += 1
+        service.server.stats.packets_received += 1
+        self._connect(request)
+
+    def _connect(self, request: ConnectRequest) -> None:
+        service = self._service
+        server = service.server
+        if request.last_zxid_seen > server.tree.last_zxid:
+            raise ProtocolError(
+                f"the client has seen zxid 0x{request.last_zxid_seen:x}, our last is "
+                f"0x{server.tree.last_zxid:x}: it must try another server"
+            )
+        self.with_read_only = request.with_read_only
+        self.timeout_ms = server.negotiate(request.timeout_ms)
+        self.last_op = "SESS"
+        if request.session_id == 0:
+            self.state = CONNECTING
+            self.session, created = server.create_session(self, self.timeout_ms)
+            self.session_id = self.session.id
+            self._queue.append(created)
+            return
+        session = server.resume_session(self, request.session_id, request.password, self.timeout_ms)
+        if session is None:
+            logger.info(
+                "Invalid session 0x%x for client /%s:%d, probably expired",
+                request.session_id & (1 << 64) - 1,
+                self.address,
+                self.port,
+            )
+            self._send(invalid_session(self.with_read_only))
+            self.close_after_flush()
+            return
+        self.session = session
+        self.session_id = session.id
+        self._established()
+
+    def _session_created(self, request: Request) -> None:
+        if self.state == CONNECTING:
+            self._established()
+
+    def _established(self) -> None:
+        self.state = OPEN
+        self._send(connect_response(self.timeout_ms, self.session_id, self.with_read_only))
+        if self._buffer:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._want = 0
+            if data:
+                try:
+                    self._process(data)
+                except ProtocolError as error:
+                    self.disconnect(str(error))
+            # Writes that came behind the handshake may belong to a round that was flushed already.
+            self._service.server.flush()
+
+    # -- authentication ------------------------------------------------------------------------------------
+
+    def _auth(self, xid: int, frame: bytes) -> None:
+        try:
+            _, pos = archive.read_int(frame, 8)
+            scheme, pos = archive.read_ustring(frame, pos)
+            credentials, pos = archive.read_buffer(frame, pos)
+        except MarshallingError:
+            raise ProtocolError("an auth packet does not decode") from None
+        try:
+            self.identities = self._service.server.access.authenticate(
+                scheme, credentials, self.address, self.identities
+            )
+        except Refused as why:
+            logger.info("%r failed to authenticate: %s", self, why)
+            self._send(final.reply(xid, 0, Code.AUTH_FAILED))
+            self.close_after_flush()
+        except Disconnected as why:
+            raise ProtocolError(str(why)) from None
+        else:
+            logger.debug("Session 0x%x: auth success for scheme %s", self.session_id, scheme)
+            self._send(final.reply(xid, 0, _OK))
+
+    def _sasl(self, xid: int, frame: bytes) -> None:
+        # Without a JAAS section the exchange has no other side: a null token, and nothing happens.
+        try:
+            token, _ = archive.read_buffer(frame, 8)
+        except MarshallingError:
+            token = None
+        if token is None:
+            raise ProtocolError("a sasl packet has no token")
+        self._send(final.reply(xid, 0, _OK, archive.NULL))
+
+    # -- output --------------------------------------------------------------------------------------------
+
+    def _send(self, frame: bytes) -> None:
+        self.sent += 1
+        service = self._service
+        service.server.stats.packets_sent += 1
+        self.last_response = service.server.clock()
+        self.last_zxid = service.server.tree.last_zxid
+        self.notify(frame)
+
+    def notify(self, event: bytes) -> None:
+        """Queue an encoded watch event."""
+        if self.state == CLOSED:
+            return
+        self.out.append(event)
+        self.out_size += len(event)
+        if not self.dirty:
+            self.dirty = True
+            self._service.dirty.append(self)
+        elif self.out_size > UNSENT_CLOSE and self.state == OPEN:
+            self.state = CLOSING
+            self._service.overdue.append(self)
+
+    def close_after_flush(self) -> None:
+        """Handle no more input, send what is queued, then close."""
+        self.state = CLOSING
+        self._buffer.clear()
+        if not self.dirty:
+            self.dirty = True
+            self._service.dirty.append(self)
+
+    def disconnect(self, why: str) -> None:
+        """Close now, without a message."""
+        if self.state != CLOSED:
+            logger.info("%r is closed: %s", self, why)
+            self.channel.abort()
+            self.closed()
+
+    def closed(self) -> None:
+        """The connection is gone: its watches with it, its session goes on until its time-out."""
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        service = self._service
+        for item in self._queue:
+            if not isinstance(item, Request):
+                service.server.outstanding -= 1
+        self._queue.clear()
+        self._buffer.clear()
+        self.out.clear()
+        self.out_size = 0
+        service.server.watches.remove_watcher(self)
+        session = self.session
+        if session is not None and session.owner is self:
+            session.owner = None
+        service.forget(self)
+
+
+def err_of(result: Result | None) -> int:
+    """The error of a write, 0 when it was carried out."""
+    return result.err if result is not None else _OK

@@ -1,0 +1,260 @@
+"""Sockets to connections and back.
+
+All plain client sockets of a server hang on one private epoll whose descriptor the event loop waits for: one
+task switch serves every connection that has something to say, and nothing is re-armed between reads. Each
+round reads what arrived, lets the connections handle it, gets the writes going, and sends every answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import select
+import socket
+from typing import Final
+
+import trio
+
+from zkpy.server.cnxn import CLOSING, ClientCnxn
+from zkpy.server.service import Service
+
+logger: Final = logging.getLogger("zkpy.server")
+
+CHUNK: Final = 65536
+ACCEPT_BATCH: Final = 64
+YIELD_AFTER_S: Final = 0.001
+"""A busy loop lets other tasks run at least this often."""
+
+_IN: Final = select.EPOLLIN
+_OUT: Final = select.EPOLLOUT
+
+
+class SocketChannel:
+    """One accepted socket."""
+
+    __slots__ = ("_interest", "_reading", "_transport", "_unsent", "cnxn", "fd", "sock")
+
+    cnxn: ClientCnxn
+
+    def __init__(self, transport: EpollTransport, sock: socket.socket) -> None:
+        self._transport = transport
+        self.sock = sock
+        self.fd = sock.fileno()
+        self._reading = True
+        self._interest = _IN
+        self._unsent: memoryview | None = None
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._reading = False
+        self._rearm()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._reading = True
+        self._rearm()
+
+    def _rearm(self) -> None:
+        interest = (_IN if self._reading else 0) | (_OUT if self._unsent is not None else 0)
+        if interest != self._interest and self.fd >= 0:
+            self._interest = interest
+            self._transport.epoll.modify(self.fd, interest)
+
+    def read(self) -> None:
+        """Read once and handle it."""
+        try:
+            data = self.sock.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.cnxn.disconnect(error.strerror or str(error))
+            return
+        if data:
+            self.cnxn.receive(data)
+        else:
+            self.cnxn.disconnect("the client closed it")
+
+    def flush(self) -> None:
+        """Send what the connection queued, as far as the socket takes it."""
+        cnxn = self.cnxn
+        out = cnxn.out
+        if self.fd < 0:
+            return
+        if self._unsent is None:
+            if not out:
+                if cnxn.state == CLOSING:
+                    self.abort()
+                    cnxn.closed()
+                return
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                cnxn.disconnect(error.strerror or str(error))
+                return
+            if sent == len(data):
+                cnxn.out_size = 0
+                if cnxn.state == CLOSING:
+                    self.abort()
+                    cnxn.closed()
+                return
+            self._unsent = memoryview(data)[sent:]
+            cnxn.out_size = len(self._unsent)
+            self._rearm()
+
+    def writable(self) -> None:
+        """The socket takes more."""
+        while self._unsent is not None:
+            try:
+                sent = self.sock.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.cnxn.disconnect(error.strerror or str(error))
+                return
+            self.cnxn.out_size -= sent
+            if sent < len(self._unsent):
+                self._unsent = self._unsent[sent:]
+                return
+            self._unsent = None
+            self._rearm()
+            self.flush()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self.fd < 0:
+            return
+        transport = self._transport
+        transport.epoll.unregister(self.fd)
+        del transport.channels[self.fd]
+        self.fd = -1
+        self._unsent = None
+        with contextlib.suppress(OSError):  # the peer may be faster
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+
+class EpollTransport:
+    """Serves the clients of *service* on listening sockets until cancelled."""
+
+    def __init__(self, service: Service, listeners: list[socket.socket], *, keep_alive: bool = False) -> None:
+        self._service: Final = service
+        self._keep_alive: Final = keep_alive
+        self.channels: Final[dict[int, SocketChannel]] = {}
+        self._listeners: Final = {sock.fileno(): sock for sock in listeners}
+        self.epoll: Final = select.epoll()
+        self._spare: socket.socket | None = socket.socket()
+        service.server.send_some = self.send_some
+        for fd in self._listeners:
+            self.epoll.register(fd, _IN)
+
+    async def run(self) -> None:
+        """Serve; on the way out every socket is closed."""
+        service = self._service
+        server = service.server
+        clock = server.clock
+        poll = self.epoll.poll
+        channels = self.channels
+        epoll_fd = self.epoll.fileno()
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(epoll_fd)
+                started = clock()
+                while True:
+                    events = poll(0, 512)
+                    if not events:
+                        break
+                    for fd, mask in events:
+                        channel = channels.get(fd)
+                        if channel is None:
+                            self._accept(fd)
+                            continue
+                        if mask & _OUT:
+                            channel.writable()
+                        if mask & ~_OUT and channel.fd >= 0:
+                            channel.read()
+                    server.flush()
+                    more = self.send_some()
+                    if service.paused:
+                        service.resume_ready()
+                    if more or server.sync.busy or clock() - started > YIELD_AFTER_S:
+                        await trio.lowlevel.checkpoint()
+                        started = clock()
+                        while self.send_some():
+                            await trio.lowlevel.checkpoint()
+        finally:
+            self.close()
+
+    def send_some(self) -> bool:
+        """Send the output of a bounded number of connections; says whether more have some."""
+        service = self._service
+        if service.dirty or service.overdue:
+            for cnxn in service.next_dirty():
+                cnxn.channel.flush()
+        if service.paused:
+            service.resume_ready()
+        return bool(service.dirty)
+
+    def _accept(self, fd: int) -> None:
+        listener = self._listeners.get(fd)
+        if listener is None:
+            return  # closed earlier in this round
+        for _ in range(ACCEPT_BATCH):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._refuse_one(listener)
+                return
+            address = peer_address(peer[0])
+            if not self._service.admits(address):
+                sock.close()
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._keep_alive:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            channel = SocketChannel(self, sock)
+            channel.cnxn = ClientCnxn(self._service, channel, address, peer[1])
+            self.channels[channel.fd] = channel
+            self._service.register(channel.cnxn)
+            self.epoll.register(channel.fd, _IN)
+
+    def _refuse_one(self, listener: socket.socket) -> None:
+        # Out of descriptors: give up a spare one to accept and close, or the listener would stay readable
+        # and this loop would spin.
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+        try:
+            listener.accept()[0].close()
+            self._spare = socket.socket()
+        except OSError:
+            return
+        self._service.rejected += 1
+        logger.warning("a connection was refused: no file descriptors are left (ulimit -n)")
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self._service.close_all()
+        for sock in self._listeners.values():
+            sock.close()
+        if self._spare is not None:
+            self._spare.close()
+        self.epoll.close()
+
+
+def peer_address(text: str) -> str:
+    """A peer's address as ACLs write it: IPv6 as eight unpadded groups, mapped IPv4 as plain IPv4."""
+    if ":" not in text:
+        return text
+    packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    if packed[:12] == b"\0" * 10 + b"\xff\xff":
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return ":".join(f"{int.from_bytes(packed[i : i + 2], 'big'):x}" for i in range(0, 16, 2))
