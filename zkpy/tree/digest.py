@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 from zlib import crc32
 
-from zkpy.tree.znode import DIGEST_STAT, ZNode
+from zkpy.tree.znode import DIGEST_STAT, StoredNode, ZNode
 
 VERSION: Final = 2
 MASK: Final = 0xFFFFFFFFFFFFFFFF
@@ -26,6 +26,9 @@ def node_digest(path: bytes, node: ZNode) -> int:
     crc = crc32(path) if path != b"/" else 0
     if node.data:
         crc = crc32(node.data, crc)
+    if type(node) is StoredNode:  # the same numbers, but pzxid last and the owner before it
+        packed = node.packed
+        return crc32(packed[16:52], crc32(packed[52:], crc32(packed[:16], crc)))
     return crc32(
         _pack(
             node.czxid,

@@ -11,13 +11,14 @@ from struct import Struct
 from typing import Final
 
 from zkpy.tree.acl import Acl, AclCache
-from zkpy.tree.znode import ZNode
+from zkpy.tree.znode import StoredNode, ZNode
 
 NODE_TAIL: Final = Struct(">qqqqqiiiqq")
 """What follows path and data in a node record: ACL number, czxid, mzxid, ctime, mtime, version, cversion,
 aversion, owner, pzxid (68 bytes)."""
 
 _LENGTH: Final = Struct(">i")
+_NUMBER: Final = Struct(">q")
 
 
 def encode_node(path: bytes, node: ZNode) -> bytes:
@@ -25,24 +26,28 @@ def encode_node(path: bytes, node: ZNode) -> bytes:
     data = node.data
     if path == b"/":
         path = b""
+    if type(node) is StoredNode:
+        tail = _NUMBER.pack(node.acl.number) + node.packed
+    else:
+        tail = NODE_TAIL.pack(
+            node.acl.number,
+            node.czxid,
+            node.mzxid,
+            node.ctime,
+            node.mtime,
+            node.version,
+            node.cversion,
+            node.aversion,
+            node.owner,
+            node.pzxid,
+        )
     return b"".join(
         (
             _LENGTH.pack(len(path)),
             path,
             _LENGTH.pack(-1) if data is None else _LENGTH.pack(len(data)),
             data or b"",
-            NODE_TAIL.pack(
-                node.acl.number,
-                node.czxid,
-                node.mzxid,
-                node.ctime,
-                node.mtime,
-                node.version,
-                node.cversion,
-                node.aversion,
-                node.owner,
-                node.pzxid,
-            ),
+            tail,
         )
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zkpy.tree.acl import Acl
 
@@ -22,6 +22,9 @@ dataLength, numChildren, pzxid."""
 DIGEST_STAT: Final = Struct(">qqqqqiiiq")
 """The 60 bytes that enter a node digest: czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion,
 owner."""
+
+STORED_STAT: Final = Struct(">qqqqiiiqq")
+"""The 60 bytes of a snapshot: czxid, mzxid, ctime, mtime, version, cversion, aversion, owner, pzxid."""
 
 
 def ttl_owner(ttl_ms: int) -> int:
@@ -79,6 +82,7 @@ class ZNode:
         "mtime",
         "mzxid",
         "owner",
+        "packed",
         "pzxid",
         "stat",
         "version",
@@ -113,6 +117,8 @@ class ZNode:
         self.stat: bytes | None = None
         self.digest: int | None = None
         self.listing: bytes | None = None
+        if TYPE_CHECKING:
+            self.packed = b""  # only a StoredNode has it
 
     def copy(self) -> ZNode:
         """A znode of the same values, without children and kept encodings."""
@@ -129,3 +135,38 @@ class ZNode:
             self.owner,
             self.pzxid,
         )
+
+
+_PACKED: Final = ("czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "owner", "pzxid")
+_PACKED_SET: Final = frozenset(_PACKED)
+
+
+class StoredNode(ZNode):
+    """A znode as loaded: its numbers stay ``packed`` (`STORED_STAT`) until one is asked for or set.
+
+    Then it turns into an ordinary ZNode for good. This halves the time to load a large snapshot, and saves
+    nine integers for each znode that is never looked at.
+    """
+
+    __slots__ = ()
+
+    def unpack(self) -> None:
+        """Become an ordinary znode."""
+        values = STORED_STAT.unpack(self.packed)
+        self.__class__ = ZNode  # type: ignore[assignment]
+        del self.packed
+        for name, value in zip(_PACKED, values, strict=True):
+            setattr(self, name, value)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> int:
+            if name not in _PACKED_SET:
+                raise AttributeError(name)
+            self.unpack()
+            return getattr(self, name)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name in _PACKED_SET:
+                self.unpack()
+            object.__setattr__(self, name, value)
