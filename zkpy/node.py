@@ -60,6 +60,8 @@ async def running(
     config: Config,
     *,
     any_port: bool = False,
+    listener: socket.socket | None = None,
+    last_zxid: int = 0,
     disk: Disk | None = None,
     wall_ms: WallClock = realports.wall_ms,
     clock: MonotonicClock = realports.monotonic,
@@ -67,7 +69,8 @@ async def running(
 ) -> AsyncIterator[Node]:
     """A server for the time of the block; clients can connect when it begins.
 
-    *any_port* takes the next free port when the configured one is in use.
+    *any_port* takes the next free port when the configured one is in use; *listener* is listened on instead
+    of the configured port, and closed in the end. A server in memory counts its zxids on from *last_zxid*.
 
     Raises:
         ConfigError: the client port cannot be used.
@@ -76,8 +79,9 @@ async def running(
     """
     random = random or realports.new_random()
     with contextlib.ExitStack() as stack:
-        listener = None
-        if config.client_port is not None:
+        if listener is not None:
+            stack.enter_context(listener)
+        elif config.client_port is not None:
             # The port first: two servers that are started on one directory by mistake must not both open it.
             listener = stack.enter_context(listen(config, any_port=any_port))
         store: Store | None = None
@@ -90,8 +94,9 @@ async def running(
             tree = store.restore(lambda: new_tree(config))
         else:
             tree = new_tree(config)
+            tree.last_zxid = last_zxid
         server = ZooKeeperServer(
-            config, tree, log=store.log if store is not None else None, wall_ms=wall_ms, clock=clock
+            config, tree, log=store.log if store is not None else None, wall_ms=wall_ms, clock=clock, random=random
         )
         service = Service(server)
         transport = EpollTransport(
@@ -99,7 +104,7 @@ async def running(
         )
         node = Node(config, server, service, listener)
         if store is not None:
-            store.attach(server, service)
+            store.attach(server)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.sync.run)
             nursery.start_soon(transport.run)
@@ -139,12 +144,25 @@ async def _sweep(server: ZooKeeperServer) -> None:
 
 def listen(config: Config, *, any_port: bool = False) -> socket.socket:
     """The client port's listening socket. Raises ConfigError when the address cannot be used."""
+    backlog = config.client_port_listen_backlog
+    return _claim(config, any_port, backlog if backlog > 0 else LISTEN_BACKLOG)
+
+
+def reserve(config: Config) -> socket.socket:
+    """A socket that has the client port and does not listen: nobody else is given the port meanwhile.
+
+    `listen` can still have it. Raises ConfigError when the address cannot be used.
+    """
+    return _claim(config, False, None)
+
+
+def _claim(config: Config, any_port: bool, backlog: int | None) -> socket.socket:
     wanted = config.client_port
     assert wanted is not None
     ports = range(wanted, min(wanted + PORTS_TO_TRY, 65536)) if any_port and wanted else [wanted]
     for port in ports:
         try:
-            sock = _bind(config.client_port_address, port, config.client_port_listen_backlog)
+            sock = _bind(config.client_port_address, port, backlog)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and port != ports[-1]:
                 continue
@@ -161,7 +179,7 @@ def listen(config: Config, *, any_port: bool = False) -> socket.socket:
     raise AssertionError("no port was tried")
 
 
-def _bind(host: str | None, port: int, backlog: int) -> socket.socket:
+def _bind(host: str | None, port: int, backlog: int | None) -> socket.socket:
     if host is None and socket.has_dualstack_ipv6():
         with contextlib.suppress(OSError):
             return _open(socket.AF_INET6, ("::", port), backlog)
@@ -171,7 +189,7 @@ def _bind(host: str | None, port: int, backlog: int) -> socket.socket:
     return _open(family, address, backlog)
 
 
-def _open(family: int, address: tuple[str | int, ...], backlog: int) -> socket.socket:
+def _open(family: int, address: tuple[str | int | bytes, ...], backlog: int | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -179,7 +197,8 @@ def _open(family: int, address: tuple[str | int, ...], backlog: int) -> socket.s
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
         sock.setblocking(False)
         sock.bind(address)
-        sock.listen(backlog if backlog > 0 else LISTEN_BACKLOG)
+        if backlog is not None:
+            sock.listen(backlog)
     except BaseException:
         sock.close()
         raise

@@ -6,15 +6,15 @@
     block   length (4), one raw snappy block of up to 32 KiB of input
 
 A raw block is the length of its output (varint) and then literals and copies. With one of the packages
-``cramjam`` or ``snappy`` blocks are really compressed; without, they are written as literals only, which every
-reader takes, and read by the code here.
+``cramjam`` or ``snappy`` blocks are really compressed; without, they are written as literals only, which
+every reader takes, and read by the code here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from struct import Struct
-from struct import error as struct_error
 from typing import Final
 
 MAGIC: Final = b"\x82SNAPPY\0"
@@ -31,14 +31,14 @@ class SnappyError(Exception):
 
 def _native() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]] | None:
     try:
-        import cramjam  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+        import cramjam  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         pass
     else:
         raw = cramjam.snappy
         return (lambda data: bytes(raw.compress_raw(data))), (lambda data: bytes(raw.decompress_raw(data)))
     try:
-        import snappy  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+        import snappy  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return None
     return snappy.compress, snappy.uncompress
@@ -134,36 +134,42 @@ def _decode_block(block: bytes) -> bytes:
     return bytes(out)
 
 
-def decode_stream(stream: bytes) -> bytes:
-    """The content of a whole stream.
+def decode_pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The content of a stream, block by block; *read* gives up to that many of its bytes.
 
     Raises:
         SnappyError: it is damaged.
     """
-    if not stream.startswith(MAGIC) or len(stream) < len(STREAM_HEADER):
+
+    def exactly(size: int) -> bytes:
+        data = read(size)
+        while len(data) < size:
+            more = read(size - len(data))
+            if not more:
+                raise SnappyError("stream ends too early")
+            data += more
+        return data
+
+    if not exactly(len(STREAM_HEADER)).startswith(MAGIC):
         raise SnappyError("not a snappy stream")
-    decode = decode_block
     native = _native()
-    if native is not None:
-        decode = native[1]
-    out: list[bytes] = []
-    pos = len(STREAM_HEADER)
-    while pos < len(stream):
+    decode: Callable[[bytes], bytes] = decode_block if native is None else native[1]
+    while first := read(1):
+        (size,) = _INT.unpack(first + exactly(3))
+        if not 0 <= size <= _LONGEST:
+            raise SnappyError(f"block claims {size} bytes")
+        block = exactly(size)
         try:
-            (size,) = _INT.unpack_from(stream, pos)
-        except struct_error:
-            raise SnappyError("stream ends inside a length") from None
-        pos += 4
-        if size < 0 or pos + size > len(stream):
-            raise SnappyError("block runs past the stream")
-        try:
-            out.append(decode(stream[pos : pos + size]))
+            yield decode(block)
         except SnappyError:
             raise
         except Exception as error:  # whatever the package raises
             raise SnappyError(str(error)) from error
-        pos += size
-    return b"".join(out)
+
+
+def decode_stream(stream: bytes) -> bytes:
+    """The content of a whole stream. Raises SnappyError when it is damaged."""
+    return b"".join(decode_pieces(BytesIO(stream).read))
 
 
 class Compressor:

@@ -50,7 +50,7 @@ def damage(region: bytes, offset: int, max_entry: int) -> str | None:
 
 
 def _complete_but_wrong(region: bytes, max_entry: int) -> tuple[str, int] | None:
-    """What is wrong with a first record that was written to its end, and where it ends; None if it was not."""
+    """What is wrong with a record that was written to its end, and where it ends; None if it was not."""
     if len(region) < HEAD:
         return None
     crc, size = RECORD_HEAD.unpack_from(region)

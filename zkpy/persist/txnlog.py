@@ -94,7 +94,7 @@ class TxnLogWriter:
         force_sync: bool = True,
         file_limit_bytes: int = -1,
     ) -> None:
-        """*file_limit_bytes* is ``txnLogSizeLimitInKb`` in bytes: beyond it (padding included) a sync rolls."""
+        """*file_limit_bytes* is ``txnLogSizeLimitInKb`` in bytes: beyond it (with padding) a sync rolls."""
         self._disk = disk
         self._directory = directory
         self._prealloc = prealloc_bytes
@@ -132,7 +132,10 @@ class TxnLogWriter:
     @property
     def pending(self) -> bool:
         """Whether something is not yet durable as far as this writer makes things durable."""
-        return bool(self._gathered) or (self._force_sync and (self._new_name or self._written != self._synced))
+        return bool(self._gathered) or self._unsynced()
+
+    def _unsynced(self) -> bool:
+        return self._force_sync and (self._new_name or self._written != self._synced)
 
     @property
     def size_for_limits(self) -> int:
@@ -225,7 +228,7 @@ class TxnLogWriter:
         if self._failed is not None:
             self._refuse()
         zxid = self._flushed_zxid
-        if self._force_sync and (self._new_name or self._written != self._synced):
+        if self._unsynced():
             await self._sync_all()
         if zxid > self.durable_zxid:
             self.durable_zxid = zxid
@@ -256,7 +259,7 @@ class TxnLogWriter:
         """As `commit`, but blocking: for start-up and shutdown."""
         if self._failed is not None:
             self._refuse()
-        if self._force_sync and (self._new_name or self._written != self._synced):
+        if self._unsynced():
             rolled = list(self._rolled)
             try:
                 for file in rolled:
@@ -275,7 +278,7 @@ class TxnLogWriter:
         self._synced = max(self._synced, written)
         if not self._commits and self._rolled == rolled:
             self._close_rolled()
-        if 0 < self._file_limit < self._size and self._current is not None and not self._gathered:
+        if 0 < self._file_limit < self._size and self._current is not None:
             self._leave_file()
 
     def roll(self) -> None:
@@ -382,7 +385,9 @@ class LogReader:
                 return
             offset = self._base + pos
             if size < LEAST_PAYLOAD:
-                raise CorruptLogError(self.path, offset, "record is shorter than a transaction header", REMEDY)
+                raise CorruptLogError(
+                    self.path, offset, "record is shorter than a transaction header", REMEDY
+                )
             self._pos = stop + 1
             self.end = self._base + self._pos
             yield LogEntry(offset, unpack_zxid(payload, _ZXID_AT)[0], payload)

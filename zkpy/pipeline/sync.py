@@ -5,12 +5,16 @@ The only stage that awaits. Without a log (memory only) a batch is committed as 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import trio
 
 from zkpy.pipeline.request import Request
+from zkpy.ports import MonotonicClock
+
+logger: Final = logging.getLogger("zkpy.server")
 
 
 class Log(Protocol):
@@ -30,29 +34,52 @@ class SyncStage:
     """Holds prepared requests until they are durable, then hands them on in order.
 
     *log* None means that nothing is kept. *commit* is called with each batch, then *settle* to send what it
-    brought about; *delay_ms* holds a batch back
+    brought about; a sync that takes longer than *warn_ms* is logged; *delay_ms* holds a batch back
     so that more can join it (``flushDelay``), *max_batch* bounds it (``maxBatchSize``, 0 = no bound).
     """
 
-    __slots__ = ("_batch", "_commit", "_delay", "_log", "_max_batch", "_settle", "_wake", "busy")
+    __slots__ = (
+        "_batch",
+        "_clock",
+        "_commit",
+        "_delay",
+        "_log",
+        "_max_batch",
+        "_settle",
+        "_wake",
+        "_warn_ms",
+        "busy",
+        "slow_syncs",
+        "sync_count",
+        "sync_max_ms",
+        "sync_total_ms",
+    )
 
     def __init__(
         self,
         log: Log | None,
         commit: Callable[[list[Request]], None],
         settle: Callable[[], Awaitable[None]],
+        clock: MonotonicClock,
         *,
+        warn_ms: int = 1000,
         delay_ms: int = 0,
         max_batch: int = 0,
     ) -> None:
         self._log: Final = log
         self._commit: Final = commit
         self._settle: Final = settle
+        self._clock: Final = clock
+        self._warn_ms: Final = warn_ms
         self._delay: Final = delay_ms / 1000
         self._max_batch: Final = max_batch
         self._batch: list[Request] = []
         self._wake = trio.Event()
         self.busy = False
+        self.sync_count = 0
+        self.sync_total_ms = 0.0
+        self.sync_max_ms = 0.0
+        self.slow_syncs = 0
 
     def submit(self, request: Request) -> None:
         """Take over a prepared request."""
@@ -92,8 +119,19 @@ class SyncStage:
                 if self._delay and (not self._max_batch or len(self._batch) < self._max_batch):
                     await trio.sleep(self._delay)
                 batch, self._batch = self._batch, []
+                started = self._clock()
                 log.flush()
                 await log.commit()
+                self._count((self._clock() - started) * 1000)
                 self._commit(batch)
                 await self._settle()
             self.busy = False
+
+    def _count(self, took_ms: float) -> None:
+        self.sync_count += 1
+        self.sync_total_ms += took_ms
+        if took_ms > self.sync_max_ms:
+            self.sync_max_ms = took_ms
+        if took_ms > self._warn_ms:
+            self.slow_syncs += 1
+            logger.warning("syncing the transaction log took %d ms: writes wait for that long", took_ms)

@@ -24,7 +24,8 @@ from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.stats import ServerStats
 from zkpy.pipeline.sync import Log, SyncStage
-from zkpy.ports import MonotonicClock, WallClock
+from zkpy.pipeline.throttle import ConnectionThrottle
+from zkpy.ports import MonotonicClock, Random, WallClock
 from zkpy.tree.acl import Identities
 from zkpy.tree.datatree import DataTree, Result
 from zkpy.tree.watches import Watches
@@ -65,6 +66,7 @@ class ZooKeeperServer:
         log: Log | None,
         wall_ms: WallClock,
         clock: MonotonicClock,
+        random: Random,
         server_id: int = 1,
     ) -> None:
         self.config: Final = config
@@ -94,9 +96,16 @@ class ZooKeeperServer:
                 max_entry=config.jute_max_buffer + config.jute_max_buffer_extra,
             ),
         )
+        self.throttle: Final = ConnectionThrottle(config, random, self.now_ms())
         self.stats: Final = ServerStats()
         self.sync: Final = SyncStage(
-            log, self.commit, self._settle, delay_ms=config.flush_delay_ms, max_batch=config.max_batch_size
+            log,
+            self.commit,
+            self._settle,
+            clock,
+            warn_ms=config.fsync_warning_threshold_ms,
+            delay_ms=config.flush_delay_ms,
+            max_batch=config.max_batch_size,
         )
         self.outstanding = 0
         threshold = config.large_request_threshold_bytes
@@ -108,6 +117,8 @@ class ZooKeeperServer:
         """Transactions committed since the start, for whoever decides about snapshots."""
         self.send_some: Callable[[], bool] = lambda: False
         """Send a bounded part of what is queued on connections; says whether there is more."""
+        self.after_batch: Callable[[], None] = lambda: None
+        """Called when a durable batch was committed: the moment to decide about a snapshot."""
         for session_id, timeout_ms in tree.sessions.items():
             self.tracker.add(session_id, timeout_ms, self.now_ms())
 
@@ -167,6 +178,7 @@ class ZooKeeperServer:
                 client.complete(request, result)
 
     async def _settle(self) -> None:
+        self.after_batch()
         while self.send_some():
             await trio.lowlevel.checkpoint()
 

@@ -297,7 +297,8 @@ class ClientCnxn:
                 break
         if count:
             self.received += count
-            self.last_cxid = xid
+            if xid >= 0:
+                self.last_cxid = xid
             self.last_op = opcodes.SHORT_NAMES.get(op, "NA")
             stats = server.stats
             stats.packets_received += count
@@ -408,6 +409,7 @@ class ClientCnxn:
         self._send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid, err, body))
         server.stats.add_latency(0)
         self.last_latency = 0
+        self.min_latency = 0
         self.total_count += 1
 
     # -- completion of writes ------------------------------------------------------------------------------
@@ -504,15 +506,20 @@ class ClientCnxn:
                 f"the client has seen zxid 0x{request.last_zxid_seen:x}, our last is "
                 f"0x{server.tree.last_zxid:x}: it must try another server"
             )
+        if not server.throttle.admits(renewal=request.session_id != 0, now_ms=server.now_ms()):
+            raise ProtocolError("too many sessions are being opened (connection_throttle_tokens)")
         self.with_read_only = request.with_read_only
         self.timeout_ms = server.negotiate(request.timeout_ms)
         self.last_op = "SESS"
+        service.facts.count("connection_request_count")
         if request.session_id == 0:
             self.state = CONNECTING
+            self.last_cxid = 0
             self.session, created = server.create_session(self, self.timeout_ms)
             self.session_id = self.session.id
             self._queue.append(created)
             return
+        service.facts.count("connection_revalidate_count")
         session = server.resume_session(self, request.session_id, request.password, self.timeout_ms)
         if session is None:
             logger.info(
@@ -530,6 +537,9 @@ class ClientCnxn:
 
     def _session_created(self, request: Request) -> None:
         if self.state == CONNECTING:
+            latency = int((self._service.server.clock() - request.started) * 1000)
+            self.last_latency = self.min_latency = self.max_latency = self.total_latency = latency
+            self.total_count = 1
             self._established()
 
     def _established(self) -> None:
@@ -583,17 +593,17 @@ class ClientCnxn:
     # -- output --------------------------------------------------------------------------------------------
 
     def _send(self, frame: bytes) -> None:
-        self.sent += 1
-        service = self._service
-        service.server.stats.packets_sent += 1
-        self.last_response = service.server.clock()
-        self.last_zxid = service.server.tree.last_zxid
+        server = self._service.server
+        self.last_response = server.clock()
+        self.last_zxid = server.tree.last_zxid
         self.notify(frame)
 
     def notify(self, event: bytes) -> None:
         """Queue an encoded watch event."""
         if self.state == CLOSED:
             return
+        self.sent += 1
+        self._service.server.stats.packets_sent += 1
         self.out.append(event)
         self.out_size += len(event)
         if not self.dirty:

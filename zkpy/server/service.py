@@ -7,6 +7,7 @@ from typing import Final
 
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.server.cnxn import CLOSED, NEW, ClientCnxn
+from zkpy.server.facts import ServerFacts
 from zkpy.tree.acl import Identities
 
 logger: Final = logging.getLogger("zkpy.server")
@@ -46,6 +47,7 @@ class Service:
         self._large_bytes = 0
         self._words: object | None = None
         self.trace_mask = 306
+        self.facts: Final = ServerFacts(server.clock())
 
     # -- admission -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,158 @@
+"""The ``zkpy serve`` command as a user runs it: real processes, real signals."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from kazoo.client import KazooClient
+
+
+@contextmanager
+def serve(*args: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A server process and the words of its first line on stdout."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zkpy", "serve", *args],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        words = process.stdout.readline().split()
+        assert words[:2] == ["zkpy", "ready"], process.stderr.read()
+        yield process, words
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def fails(*args: str, cwd: Path) -> tuple[int, str]:
+    """Exit status and stderr of a server that must not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "zkpy", "serve", *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def srvr(hosts: str) -> str:
+    host, port = hosts.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=10) as sock:
+        sock.sendall(b"srvr")
+        return b"".join(iter(lambda: sock.recv(4096), b"")).decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
+    with serve("--memory", "--port", "0", cwd=tmp_path) as (process, words):
+        assert "Mode: standalone" in srvr(words[2])
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_without_a_file_it_keeps_its_data_in_a_directory_that_it_names(tmp_path: Path) -> None:
+    with serve("--port", "0", cwd=tmp_path) as (process, words):
+        assert words[3:] == ["standalone", str(tmp_path / "zkpy-data")]
+        client = KazooClient(words[2])
+        client.start()
+        client.create("/kept", b"1")
+        client.stop()
+        client.close()
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    with serve("--port", "0", cwd=tmp_path) as (_, words):
+        client = KazooClient(words[2])
+        client.start()
+        assert client.get("/kept")[0] == b"1"
+        client.stop()
+        client.close()
+
+
+def test_without_a_port_the_next_free_one_is_taken_and_said(tmp_path: Path) -> None:
+    with (
+        serve("--memory", cwd=tmp_path) as (_, first),
+        serve("--memory", cwd=tmp_path) as (process, second),
+    ):
+        assert first[2] != second[2]
+        assert "Mode: standalone" in srvr(second[2])
+        process.terminate()
+        process.wait(timeout=30)
+        assert process.stderr is not None
+        assert "in use, listening on" in process.stderr.read()
+
+
+def test_a_configuration_file_is_obeyed(tmp_path: Path) -> None:
+    config = tmp_path / "zoo.cfg"
+    config.write_text(f"tickTime=1234\nclientPort=0\ndataDir={tmp_path}/data\n4lw.commands.whitelist=conf\n")
+    with serve("./zoo.cfg", cwd=tmp_path) as (_, words):
+        host, port = words[2].rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=10) as sock:
+            sock.sendall(b"conf")
+            answer = b"".join(iter(lambda: sock.recv(4096), b""))
+        assert b"tickTime=1234\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clientPort=0\n", "dataDir is not set"),
+        ("dataDir=/tmp\nclientPort=x1\n", 'zoo.cfg:2: For input string: "x1"'),
+        ("dataDir=/tmp\nclientPort=99999\n", "port out of range:99999"),
+    ],
+)
+def test_a_mistake_in_the_file_ends_the_start_with_status_2_and_says_where(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "zoo.cfg").write_text(text)
+    status, stderr = fails("./zoo.cfg", cwd=tmp_path)
+    assert status == 2
+    assert said in stderr
+
+
+def test_a_missing_file_ends_the_start_with_status_2(tmp_path: Path) -> None:
+    status, stderr = fails("./none.cfg", cwd=tmp_path)
+    assert status == 2
+    assert "./none.cfg file is missing" in stderr
+
+
+def test_a_port_in_use_ends_the_start_with_status_2_when_it_was_asked_for(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        status, stderr = fails("--memory", "--port", port, cwd=tmp_path)
+    assert status == 2
+    assert f"127.0.0.1:{port}" in stderr
+
+
+def test_an_unusable_data_directory_ends_the_start_with_status_3(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, stderr = fails("--port", "0", "--data", str(tmp_path / "file" / "data"), cwd=tmp_path)
+    assert status == 3
+    assert "data" in stderr
+
+
+def test_python_m_zkpy_is_the_zkpy_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "zkpy", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("zkpy ")

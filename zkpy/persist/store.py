@@ -1,0 +1,179 @@
+"""Persistence as a running server needs it: open the data, keep a log, take snapshots, purge.
+
+When enough was logged since the last time (``snapCount``, ``snapSizeLimitInKb``, both randomised between half
+and whole so that the members of an ensemble don't do it together) the log is rolled and a snapshot of that
+moment is written beside the running service.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from zkpy.config import Config
+from zkpy.errors import DataDirError, StorageError
+from zkpy.persist.purge import purge
+from zkpy.persist.snapshot import write_snapshot
+from zkpy.persist.txnlog import TxnLogWriter
+from zkpy.persist.txnsnaplog import DataDir
+from zkpy.ports import Disk, Random
+from zkpy.tree.datatree import DataTree
+from zkpy.tree.view import TreeView
+
+if TYPE_CHECKING:
+    from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+
+logger: Final = logging.getLogger("zkpy.storage")
+
+HOUR_S: Final = 3600
+
+
+class Store:
+    """The stored side of one server.
+
+    Call ``restore`` first; ``log`` exists after it. ``last_snapshot_zxid`` and ``snapshots`` are for reports.
+    """
+
+    def __init__(self, config: Config, disk: Disk, random: Random) -> None:
+        assert config.data_dir is not None
+        self._config: Final = config
+        self._disk: Final = disk
+        self._random: Final = random
+        self.dirs: Final = DataDir(
+            disk,
+            config.data_dir,
+            config.data_log_dir or config.data_dir,
+            autocreate_dirs=config.datadir_autocreate,
+            autocreate_db=config.db_autocreate,
+            trust_empty=config.snapshot_trust_empty,
+            compression=config.snapshot_compression,
+            max_entry=config.jute_max_buffer + config.jute_max_buffer_extra,
+        )
+        self._log: TxnLogWriter | None = None
+        self._server: ZooKeeperServer | None = None
+        self._due = trio.Event()
+        self._view: TreeView | None = None
+        self._count_limit = 0
+        self._size_limit = 0
+        self.snapshots = 0
+        self.last_snapshot_zxid = 0
+        self._draw_limits()
+
+    @property
+    def log(self) -> TxnLogWriter:
+        """The transaction log that new entries go to."""
+        assert self._log is not None, "restore comes first"
+        return self._log
+
+    def restore(self, new_tree: Callable[[], DataTree]) -> DataTree:
+        """Open the data directory; blocking.
+
+        Raises:
+            DataDirError: it cannot be used.
+            CorruptLogError: what it holds cannot be trusted.
+        """
+        config = self._config
+        restored = self.dirs.restore(new_tree, commit_log_count=config.commit_log_count)
+        for warning in restored.warnings:
+            logger.warning("%s", warning)
+        if restored.last_zxid < 0:
+            raise DataDirError(
+                f"{self.dirs.snap_dir} is empty and db.autocreate is false: the data may be lost. Put it back, "
+                f"or create the file {self.dirs.log_root}/initialize to begin with an empty database."
+            )
+        tree = restored.tree
+        self.last_snapshot_zxid = restored.snapshot_zxid
+        gone = tree.drop_orphans()
+        if gone:
+            logger.info("removed %d ephemerals of sessions that no longer exist", len(gone))
+        self._log = TxnLogWriter(
+            self._disk,
+            self.dirs.log_dir,
+            last_zxid=tree.last_zxid,
+            prealloc_bytes=config.pre_alloc_size_kb * 1024,
+            force_sync=config.force_sync,
+            file_limit_bytes=config.txn_log_size_limit_kb * 1024 if config.txn_log_size_limit_kb > 0 else -1,
+        )
+        self._log.count = restored.entries
+        return tree
+
+    def attach(self, server: ZooKeeperServer) -> None:
+        """Take snapshots of *server* from now on."""
+        self._server = server
+        server.after_batch = self._after_batch
+        if self.log.count > self._count_limit:
+            self._start_snapshot()
+
+    async def run(self) -> None:
+        """Write snapshots when they are due, purge at the configured interval; until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._snapshots)
+            if self._config.autopurge_purge_interval_hours > 0:
+                nursery.start_soon(self._purges)
+
+    def close(self) -> None:
+        """Release the files."""
+        if self._log is not None:
+            self._log.close()
+
+    # -- snapshots -----------------------------------------------------------------------------------------
+
+    def _draw_limits(self) -> None:
+        half = self._config.snap_count // 2
+        self._count_limit = half + self._random.randrange(0, max(1, half))
+        size = self._config.snap_size_limit_kb * 1024
+        self._size_limit = size // 2 + self._random.randrange(0, max(1, size // 2)) if size > 0 else 0
+
+    def _after_batch(self) -> None:
+        log = self.log
+        if log.count > self._count_limit or (self._size_limit and log.size_for_limits > self._size_limit):
+            self._draw_limits()
+            log.roll()
+            if self._view is None:
+                self._start_snapshot()
+            else:
+                logger.warning("a snapshot is still being written, the next one is skipped")
+
+    def _start_snapshot(self) -> None:
+        assert self._server is not None
+        self._view = self._server.tree.view()
+        self._due.set()
+
+    async def _snapshots(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due = trio.Event()
+            view = self._view
+            assert view is not None
+            try:
+                name = await write_snapshot(
+                    self._disk, self.dirs.snap_dir, view, compression=self._config.snapshot_compression
+                )
+            except StorageError as error:
+                # The log has everything: service goes on, the next occasion tries again.
+                logger.error("%s", error)
+            else:
+                self.snapshots += 1
+                self.last_snapshot_zxid = view.zxid
+                logger.info("snapshot %s taken", name)
+            finally:
+                self._view = None
+
+    async def _purges(self) -> None:
+        while True:
+            try:
+                removed = await purge(
+                    self._disk,
+                    self.dirs.snap_dir,
+                    self.dirs.log_dir,
+                    self._config.autopurge_snap_retain_count,
+                )
+            except OSError as error:
+                logger.error("purging old snapshots and logs: %s", error)
+            else:
+                for name in removed:
+                    logger.info("Removing file: %s", name)
+            await trio.sleep(self._config.autopurge_purge_interval_hours * HOUR_S)
