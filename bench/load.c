@@ -7,9 +7,11 @@
  *   load echo  PORT                                  answer every frame at once: the generator's ceiling
  *
  * JOBS is written by bench/load.py: a u32 record count, then per record u32 length, i32 offset of a
- * ten-digit decimal counter (-1: none), i64 number of requests to send (-1: until time is up), and the request
- * frame, length prefix included. The generator patches xid and counter into a copy of the frame. PIDS is a
- * comma-separated list of the server's processes, whose CPU time is read at both ends of the interval.
+ * ten-digit decimal counter (-1: none), i64 number of requests to send (-1: until time is up), u32 modulus and u32
+ * start of the counter (request n carries (n + start) % modulus; modulus 0: n), u32 length of the reply frame
+ * (0: any), and the request frame, length prefix included. The generator patches xid and counter into a copy of the
+ * frame, and expects the reply in order, without error and of that length. PIDS is a comma-separated list of
+ * the server's processes, whose CPU time is read at both ends of the interval.
  * All integers of the file and of the wire are big-endian. The result is one JSON object on stdout.
  */
 #define _GNU_SOURCE
@@ -43,6 +45,7 @@ struct job {
     uint32_t len;
     int32_t counter_at;
     int64_t limit;
+    uint32_t modulus, start, reply_len;
     uint8_t *frame;
 };
 
@@ -167,16 +170,19 @@ static void parse_pids(char *list) {
 }
 
 static struct job *read_jobs(const char *path, uint32_t *count) {
-    uint8_t head[16];
+    uint8_t head[28];
     FILE *f = fopen(path, "rb");
     if (!f || fread(head, 4, 1, f) != 1) die("cannot read %s", path);
     *count = get32(head);
     struct job *jobs = need(calloc(*count, sizeof *jobs));
     for (uint32_t i = 0; i < *count; i++) {
-        if (fread(head, 16, 1, f) != 1) die("%s is cut short", path);
+        if (fread(head, sizeof head, 1, f) != 1) die("%s is cut short", path);
         jobs[i].len = get32(head);
         jobs[i].counter_at = (int32_t)get32(head + 4);
         jobs[i].limit = (int64_t)((uint64_t)get32(head + 8) << 32 | get32(head + 12));
+        jobs[i].modulus = get32(head + 16);
+        jobs[i].start = get32(head + 20);
+        jobs[i].reply_len = get32(head + 24);
         jobs[i].frame = need(malloc(jobs[i].len));
         if (fread(jobs[i].frame, jobs[i].len, 1, f) != 1) die("%s is cut short", path);
     }
@@ -276,7 +282,8 @@ static void fill(int epoll, struct conn *c, int depth, uint64_t now) {
         uint8_t *frame = c->out + c->out_len;
         memcpy(frame, job->frame, job->len);
         put32(frame + 4, (uint32_t)((c->sent + 1) & 0x7fffffff));
-        if (job->counter_at >= 0) put_digits(frame + job->counter_at, c->sent);
+        if (job->counter_at >= 0)
+            put_digits(frame + job->counter_at, job->modulus ? (c->sent + job->start) % job->modulus : c->sent);
         c->stamps[c->sent % depth] = now;
         c->sent++;
         c->out_len += job->len;
@@ -304,6 +311,8 @@ static int take_replies(struct conn *c, int depth, uint64_t *now) {
         if (get32(frame + 4) != (uint32_t)((c->done + 1) & 0x7fffffff)) die("reply out of order");
         if (get32(frame + 16)) {
             if (!errors++) first_error = (int)get32(frame + 16);
+        } else if (c->job->reply_len && size != c->job->reply_len) {
+            die("reply of %u bytes instead of %u", size, c->job->reply_len);
         }
         record(*now - c->stamps[c->done % depth]);
         c->done++;

@@ -17,22 +17,31 @@ import attrs
 
 from bench.servers import ROOT, BenchError
 
-_JOB = struct.Struct(">Iiq")
+_JOB = struct.Struct(">IiqIII")
+COUNTER = "0" * 10
 _SOURCE = Path(__file__).with_name("load.c")
 
 
 @attrs.frozen
 class Job:
-    """One connection's requests: a frame, the place of a ten-digit counter in it (-1: none), a limit."""
+    """One connection's requests.
+
+    Request n is `frame` with the ten digits at `counter_at` (-1: none) replaced by ``(n + start) % modulus``, or
+    by n where modulus is 0. At most `limit` are sent (-1: until time is up); each reply frame has `reply_bytes`
+    (0: any length).
+    """
 
     frame: bytes
     counter_at: int = -1
     limit: int = -1
+    modulus: int = 0
+    start: int = 0
+    reply_bytes: int = 0
 
 
-def counted(frame: bytes, limit: int = -1) -> Job:
-    """A job whose frame holds ``0000000000`` once, as the counter."""
-    return Job(frame, frame.index(b"0" * 10), limit)
+def counted(frame: bytes, *, limit: int = -1, modulus: int = 0, start: int = 0, reply_bytes: int = 0) -> Job:
+    """A job whose frame holds `COUNTER` once, as the counter."""
+    return Job(frame, frame.index(COUNTER.encode()), limit, modulus, start, reply_bytes)
 
 
 @attrs.frozen
@@ -71,7 +80,8 @@ class Generator:
     def _write(self, jobs: Sequence[Job]) -> Path:
         parts = [struct.pack(">I", len(jobs))]
         for job in jobs:
-            parts += [_JOB.pack(len(job.frame), job.counter_at, job.limit), job.frame]
+            counter = (job.counter_at, job.limit, job.modulus, job.start)
+            parts += [_JOB.pack(len(job.frame), *counter, job.reply_bytes), job.frame]
         path = self.directory / "jobs"
         path.write_bytes(b"".join(parts))
         return path

@@ -17,22 +17,27 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from bench.load import Job
+
 CONNECT_WINDOW = 32
 SESSION_TIMEOUT_MS = 300_000
 STALL_S = 120.0
 
 _INT = struct.Struct(">i")
 _HEADER = struct.Struct(">iiqi")  # length prefix and ReplyHeader
-_JOB = struct.Struct(">Iiq")
+_JOB = struct.Struct(">IiqIII")
 _CONNECT = _INT.pack(45) + struct.pack(">iqiqi", 0, 0, SESSION_TIMEOUT_MS, 0, 16) + bytes(17)
 
 
 class Connection:
-    def __init__(self, sock: socket.socket, frame: bytes, counter_at: int, limit: int) -> None:
+    def __init__(self, sock: socket.socket, job: Job) -> None:
         self.socket = sock
-        self.frame = frame
-        self.counter_at = counter_at
-        self.limit = limit if limit >= 0 else sys.maxsize
+        self.frame = job.frame
+        self.counter_at = job.counter_at
+        self.limit = job.limit if job.limit >= 0 else sys.maxsize
+        self.modulus = job.modulus or sys.maxsize
+        self.start = job.start
+        self.reply_bytes = job.reply_bytes
         self.sent = self.done = 0
         self.stamps: deque[int] = deque()
         self.incoming = b""
@@ -48,7 +53,8 @@ class Connection:
                 if at < 0:
                     self.outgoing += frame[8:]
                 else:
-                    self.outgoing += frame[8:at] + b"%010d" % number + frame[at + 10 :]
+                    counter = (number + self.start) % self.modulus
+                    self.outgoing += frame[8:at] + b"%010d" % counter + frame[at + 10 :]
             self.stamps.extend([now] * count)
             self.sent += count
         if self.outgoing:
@@ -69,6 +75,8 @@ class Connection:
             length, xid, _, error = _HEADER.unpack_from(buffer, at)
             if len(buffer) - at < length + 4:
                 break
+            if self.reply_bytes and not error and length + 4 != self.reply_bytes:
+                sys.exit(f"load: reply of {length + 4} bytes instead of {self.reply_bytes}")
             found.append((xid, error, buffer[at + 23] if xid == -1 else 0))
             at += length + 4
         self.incoming = buffer[at:]
@@ -119,13 +127,13 @@ def open_sessions(port: int, count: int) -> list[socket.socket]:
     return sockets
 
 
-def read_jobs(path: str) -> list[tuple[bytes, int, int]]:
+def read_jobs(path: str) -> list[Job]:
     data = Path(path).read_bytes()
     at, jobs = 4, []
     for _ in range(_INT.unpack_from(data)[0]):
-        length, counter_at, limit = _JOB.unpack_from(data, at)
+        length, counter_at, limit, modulus, start, reply_bytes = _JOB.unpack_from(data, at)
         at += _JOB.size
-        jobs.append((data[at : at + length], counter_at, limit))
+        jobs.append(Job(data[at : at + length], counter_at, limit, modulus, start, reply_bytes))
         at += length
     return jobs
 
@@ -135,8 +143,8 @@ def run(
 ) -> dict[str, Any]:
     jobs = read_jobs(path)
     sockets = open_sessions(port, len(jobs))
-    connections = [Connection(sock, *job) for sock, job in zip(sockets, jobs, strict=True)]
-    timed = any(limit < 0 for _, _, limit in jobs)
+    connections = [Connection(sock, job) for sock, job in zip(sockets, jobs, strict=True)]
+    timed = any(job.limit < 0 for job in jobs)
     poll = select.epoll()
     by_fd = {connection.socket.fileno(): connection for connection in connections}
     for fd in by_fd:
@@ -201,12 +209,12 @@ def run(
 
 
 def watch(port: int, count: int, rounds: int, path: str, pids: list[int]) -> dict[str, Any]:
-    read, write = (frame for frame, _, _ in read_jobs(path))
+    read, write = (job.frame for job in read_jobs(path))
     began = time.monotonic()
     sockets = open_sessions(port, count + 1)
     open_s = time.monotonic() - began
     poll = select.epoll()
-    by_fd = {sock.fileno(): Connection(sock, b"", -1, 0) for sock in sockets}
+    by_fd = {sock.fileno(): Connection(sock, Job(b"")) for sock in sockets}
     for fd in by_fd:
         poll.register(fd, select.EPOLLIN)
     counts = [0, 0]  # notifications, replies

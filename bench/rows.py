@@ -12,11 +12,13 @@ from typing import Any
 import attrs
 
 from bench import snapshot, wire
-from bench.load import Generator, Job, counted
+from bench.load import COUNTER, Generator, Job, counted
 from bench.servers import BenchError, Kind, Server, running
 
 DATA = b"0123456789" * 10
-CHILDREN = 10
+NODES = 1_000  # read and written in turn
+LISTERS = 100  # parents whose children are listed in turn
+CHILDREN = 10  # of each of them
 SHAPES = ((1, 1), (10, 1), (50, 1), (10, 100))  # connections, requests outstanding on each
 OPS = ("getData", "exists", "getChildren", "setData", "create")
 CALM_SHARE = 0.1  # of one core
@@ -79,8 +81,12 @@ def _throughput_row(op: str, connections: int, depth: int) -> Row:
     return Row(f"{op} {connections}x{depth}", f"{op}, {connections} connection{plural}{deep}", "ops/s", True)
 
 
-def _node(number: int) -> str:
-    return f"/bench/data/{number:04d}"
+def _node(counter: int | str) -> str:
+    return f"/bench/data/n{counter:0>10}"
+
+
+def _lister(counter: int | str) -> str:
+    return f"/bench/parents/p{counter:0>10}"
 
 
 def _parent(number: int) -> str:
@@ -90,28 +96,38 @@ def _parent(number: int) -> str:
 def _populate(client: wire.Client) -> None:
     for path in ("/bench", "/bench/data", "/bench/new", "/bench/parents"):
         client.ensure(path)
-    for number in range(max(connections for connections, _ in SHAPES)):
+    for number in range(NODES):
         client.ensure(_node(number), DATA)
-        client.ensure(_parent(number))
-        client.ensure(f"/bench/parents/{number:04d}")
+    for number in range(LISTERS):
+        client.ensure(_lister(number))
         for child in range(CHILDREN):
-            client.ensure(f"/bench/parents/{number:04d}/child-{child:04d}", DATA)
+            client.ensure(f"{_lister(number)}/child-{child:04d}", DATA)
+    for number in range(max(connections for connections, _ in SHAPES)):
+        client.ensure(_parent(number))
 
 
 def _job(op: str, number: int) -> Job:
-    """The request stream of connection `number`; every connection works on nodes of its own."""
+    """The requests of connection `number`: round and round over nodes that all share, from a start of its own."""
     match op:
         case "getData":
-            return Job(wire.read(wire.GET_DATA, _node(number)))
+            frame, nodes, body = (
+                wire.read(wire.GET_DATA, _node(COUNTER)),
+                NODES,
+                4 + len(DATA) + wire.STAT_BYTES,
+            )
         case "exists":
-            return Job(wire.read(wire.EXISTS, _node(number)))
+            frame, nodes, body = wire.read(wire.EXISTS, _node(COUNTER)), NODES, wire.STAT_BYTES
         case "getChildren":
-            return Job(wire.read(wire.GET_CHILDREN, f"/bench/parents/{number:04d}"))
+            names = CHILDREN * (4 + len("child-0000"))
+            frame, nodes, body = wire.read(wire.GET_CHILDREN, _lister(COUNTER)), LISTERS, 4 + names
         case "setData":
-            return Job(wire.set_data(_node(number), DATA))
+            frame, nodes, body = wire.set_data(_node(COUNTER), DATA), NODES, wire.STAT_BYTES
         case "create":
-            return counted(wire.create(f"{_parent(number)}/n{'0' * 10}", DATA.replace(b"0", b"x")))
-    raise ValueError(op)
+            path = f"{_parent(number)}/n{COUNTER}"
+            frame, nodes, body = wire.create(path, DATA.replace(b"0", b"x")), 0, 4 + len(path)
+        case _:
+            raise ValueError(op)
+    return counted(frame, modulus=nodes, start=number * 19, reply_bytes=wire.HEADER_BYTES + body)
 
 
 def _drive(
@@ -119,30 +135,30 @@ def _drive(
 ) -> dict[str, Any]:
     """One run of one operation, with the server's state checked afterwards."""
     connections, depth = shape
-    numbers = range(connections)
     with server.client() as client:
-        versions = [client.version(_node(number)) for number in numbers] if op == "setData" else []
-    jobs = [_job(op, number) for number in numbers]
+        versions = _versions(client) if op == "setData" else 0
+    jobs = [_job(op, number) for number in range(connections)]
     result = settings.generator.run(server.port, jobs, depth, warmup_s, measure_s, server.pids())
     totals = result["totals"]
     with server.client() as client:
-        if op == "setData":
-            for number in numbers:
-                if client.version(_node(number)) != versions[number] + totals[number]:
-                    raise BenchError(f"{_node(number)}: version does not match the requests answered")
-        elif op == "create":
-            for number in numbers:
-                if client.child_count(_parent(number)) != totals[number]:
-                    raise BenchError(f"{_parent(number)}: children do not match the requests answered")
+        if op == "setData" and _versions(client) != versions + sum(totals):
+            raise BenchError("setData: the versions do not match the requests answered")
+        if op == "create" and any(client.child_count(_parent(i)) != total for i, total in enumerate(totals)):
+            raise BenchError("create: the children do not match the requests answered")
     if op == "create":
         _remove(server, settings, totals)
     return result
 
 
+def _versions(client: wire.Client) -> int:
+    return sum(client.version(_node(number)) for number in range(NODES))
+
+
 def _remove(server: Server, settings: Settings, totals: list[int]) -> None:
     """Takes the created nodes away again, so that every row meets the same tree."""
     jobs = [
-        counted(wire.delete(f"{_parent(number)}/n{'0' * 10}"), total) for number, total in enumerate(totals)
+        counted(wire.delete(f"{_parent(number)}/n{COUNTER}"), limit=total)
+        for number, total in enumerate(totals)
     ]
     settings.generator.run(server.port, jobs, 100)
 
@@ -334,7 +350,7 @@ def ceiling(settings: Settings, port: int) -> Results:
     process = settings.generator.start_echo(port)
     try:
         for connections, depth in SHAPES:
-            jobs = [_job("getData", number) for number in range(connections)]
+            jobs = [Job(wire.read(wire.GET_DATA, _node(number))) for number in range(connections)]
             for attempt in range(50):
                 try:
                     result = settings.generator.run(port, jobs, depth, 0.5, settings.measure_s, [process.pid])

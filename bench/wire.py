@@ -13,6 +13,7 @@ from typing import Self
 
 CREATE, EXISTS, GET_DATA, SET_DATA, GET_CHILDREN, DELETE, CLOSE = 1, 3, 4, 5, 8, 2, -11
 NODE_EXISTS = -110
+HEADER_BYTES, STAT_BYTES = 20, 68  # HEADER_BYTES with the length prefix
 SESSION_TIMEOUT_MS = 60_000
 
 _INT = struct.Struct(">i")

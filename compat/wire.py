@@ -263,7 +263,7 @@ class Wire:
         while len(data) < size:
             try:
                 chunk = self.sock.recv(size - len(data))
-            except ConnectionError:
+            except OSError:
                 return None
             if not chunk:
                 return None
@@ -392,6 +392,14 @@ class Session:
     def drop(self) -> None:
         """Close the TCP connection, without a word to the server."""
         self.wire.close()
+
+    def ended(self) -> bool:
+        """Close the session if the connection still does that, without noting anything."""
+        self.wire.send(request(-7, CLOSE_SESSION))
+        while (payload := self.wire.receive()) is not None:
+            if payload[:4] == i32(-7) and payload[12:16] == i32(0):
+                return self.wire.receive() is None
+        return False
 
     def _note(self, note: str, raw: bytes, err: int | None, body: object = None, xid: int = 0) -> Reply:
         reply = Reply(f"{self.label}: {note}", raw, err, body, xid)
@@ -522,6 +530,8 @@ class Script:
         self.base.ping()
         notes, self.notes = self.notes, []
         for session_id, session in list(self._open.items()):
+            if session.ended():
+                continue
             again = self.session("end", session=session_id, password=session.password)
             if again.id:
                 if self._credentials:

@@ -137,7 +137,7 @@ def test_one_at_a_time_in_the_order_of_arrival(zk_hosts: str) -> None:
 
 def test_each_release_wakes_one_client(zk_hosts: str) -> None:
     _, wakeups = contend(zk_hosts, clients=6)
-    # Six waited, seven times the lock was given up (once by the opener): one wake-up each, not 6 + 5 + 4 ...
+    # The lock was given up seven times, first by the opener: that woke one client each, not 6 + 5 + 4 + ...
     assert wakeups == [1] * 6
 
 

@@ -100,23 +100,31 @@ PARTS = [f"part{number}" for number in range(8)]
 
 
 class Reader(threading.Thread):
-    """Reads the configuration over and over until it sees version *last*."""
+    """Reads the configuration over and over until it sees version *last*; notifies *progress* of each."""
 
-    def __init__(self, hosts: str, last: int) -> None:
+    def __init__(self, hosts: str, last: int, progress: threading.Condition | None = None) -> None:
         super().__init__()
         self.client = KazooClient(hosts)
         self.client.start()
         self.last = last
+        self.progress = progress or threading.Condition()
         self.waiting = threading.Event()
         self.seen: list[dict[str, str]] = []
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            while not self.seen or self.seen[-1]["part0"] != str(self.last):
-                self.seen.append(read_config(self.client, "/config", self.waiting.set))
+            while self.version() != self.last:
+                config = read_config(self.client, "/config", self.waiting.set)
+                with self.progress:
+                    self.seen.append(config)
+                    self.progress.notify_all()
         except BaseException as error:
             self.error = error
+
+    def version(self) -> int:
+        """What it saw last; 0 at first."""
+        return int(self.seen[-1]["part0"]) if self.seen else 0
 
     def close(self) -> None:
         self.client.stop()
@@ -125,7 +133,8 @@ class Reader(threading.Thread):
 
 def observe(hosts: str, versions: int, readers: int) -> list[list[int]]:
     """Write that many versions while others read; returns the versions that each of them saw."""
-    watching = [Reader(hosts, versions) for _ in range(readers)]
+    progress = threading.Condition()
+    watching = [Reader(hosts, versions, progress) for _ in range(readers)]
     writer = KazooClient(hosts)
     writer.start()
     try:
@@ -133,6 +142,14 @@ def observe(hosts: str, versions: int, readers: int) -> list[list[int]]:
             reader.start()
         for version in range(1, versions + 1):
             write_config(writer, "/config", dict.fromkeys(PARTS, str(version)))
+            # Go on when somebody has seen it: the others are then in the middle of reading. A writer without
+            # any pause would starve its readers.
+            with progress:
+                seen = progress.wait_for(
+                    lambda version=version: any(reader.version() == version for reader in watching),
+                    PATIENCE_S,
+                )
+                assert seen, "nobody reads"
         for reader in watching:
             reader.join(PATIENCE_S)
             if reader.error is not None:
@@ -144,7 +161,7 @@ def observe(hosts: str, versions: int, readers: int) -> list[list[int]]:
         writer.close()
     for reader in watching:
         for config in reader.seen:
-            assert list(sorted(config)) == PARTS, "a part is missing"
+            assert sorted(config) == PARTS, "a part is missing"
             assert len(set(config.values())) == 1, f"half-written: {config}"
     return [[int(config["part0"]) for config in reader.seen] for reader in watching]
 
@@ -163,6 +180,7 @@ def test_readers_wait_when_the_writer_dies_half_way(zk_hosts: str, zk_client: Ka
     put(dying, "/config", dict.fromkeys(PARTS[:4], "2"))
     dying.stop()
     dying.close()
+    assert {zk_client.get(f"/config/{part}")[0] for part in PARTS} == {b"1", b"2"}, "not half-written"
     reader = Reader(zk_hosts, last=3)
     try:
         reader.start()

@@ -85,6 +85,7 @@ async def running(
             # The port first: two servers that are started on one directory by mistake must not both open it.
             listener = stack.enter_context(listen(config, any_port=any_port))
         store: Store | None = None
+        own_disk: Disk | None = None
         if not config.memory_only:
             from zkpy.persist.store import Store
 
@@ -100,10 +101,16 @@ async def running(
         )
         service = Service(server)
         transport = EpollTransport(
-            service, [listener] if listener is not None else [], keep_alive=config.client_tcp_keep_alive
+            service,
+            [listener] if listener is not None else [],
+            keep_alive=config.client_tcp_keep_alive,
+            reports=own_disk.reports if isinstance(own_disk, realports.RealDisk) else None,
         )
         node = Node(config, server, service, listener)
+        service.facts.client_port = node.port
         if store is not None:
+            service.facts.data_dir = store.dirs.snap_dir
+            service.facts.log_dir = store.dirs.log_dir
             store.attach(server)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.sync.run)

@@ -22,6 +22,12 @@ class DiskFile(Protocol):
     async def sync(self) -> None:
         """Return when what was written before the call is on the medium. Raises OSError."""
 
+    def start_sync(self, done: Callable[[OSError | None], None]) -> bool:
+        """Begin a sync without waiting; *done* hears of its end when the disk's `SyncReports` are collected.
+
+        False when this disk has no such reports: use `sync`. One at a time.
+        """
+
     def sync_now(self) -> None:
         """As `sync`, but blocking: for start-up and shutdown. Raises OSError."""
 
@@ -40,6 +46,16 @@ class ReadFile(Protocol):
 
     def close(self) -> None:
         """Release the file."""
+
+
+class SyncReports(Protocol):
+    """How the syncs begun by `DiskFile.start_sync` report to a loop that polls descriptors."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when a sync has ended."""
+
+    def collect(self) -> None:
+        """Call *done* for what has ended."""
 
 
 class Disk(Protocol):

@@ -222,6 +222,14 @@ def test_clients_find_the_release_in_the_version(world: World, expression: str) 
     assert found[1].startswith(COMPATIBLE_WITH)
 
 
+def test_the_build_date_of_an_archive_is_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> os.stat_result:
+        raise NotADirectoryError(path)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert facts.version_text().endswith(", built on 1970-01-01 00:00 UTC")
+
+
 def test_stat_lists_connections_between_version_and_summary(world: World) -> None:
     world.session()
     match_lines(
@@ -285,6 +293,7 @@ def test_conf_and_dirs_show_the_directories(world: World, tmp_path: Path) -> Non
     (data / "deeper").mkdir(parents=True)
     (data / "snapshot.0").write_bytes(bytes(300))
     (data / "deeper" / "other").write_bytes(bytes(30))
+    (data / "dangling").symlink_to(tmp_path / "nowhere")
     log.mkdir()
     around = world.service.facts
     around.client_port = 2181

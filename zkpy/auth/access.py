@@ -11,6 +11,7 @@ from typing import Final
 
 from zkpy.auth import addresses
 from zkpy.errors import InvalidAclError, MarshallingError
+from zkpy.jute.archive import decode_text
 from zkpy.tree.acl import ADMIN, Acl, AclEntry, Identities
 
 SUPER: Final = ("super", "")
@@ -85,6 +86,8 @@ class Access:
         for perms, scheme, ident in dict.fromkeys(entries):
             if scheme is None:
                 raise InvalidAclError("an ACL entry has no scheme")
+            if scheme == "world" and ident is None:
+                raise MarshallingError("an ACL id is null")
             if scheme == "world" and ident == "anyone":
                 fixed.append((perms, scheme, ident))
             elif scheme == "auth":
@@ -164,8 +167,9 @@ class Access:
         from base64 import b64encode
         from hashlib import new
 
-        user = credentials.decode("utf-8", "replace").split(":", 1)[0]
-        hashed = new(self._digest_alg, credentials, usedforsecurity=False).digest()
+        text = decode_text(credentials)  # what does not decode is hashed as it was replaced
+        user = text.split(":", 1)[0]
+        hashed = new(self._digest_alg, text.encode(), usedforsecurity=False).digest()
         return f"{user}:{b64encode(hashed).decode()}"
 
 

@@ -1,15 +1,24 @@
-"""IP addresses and prefixes as the ``ip`` scheme of ACLs writes them."""
+"""IP addresses and prefixes as the ``ip`` scheme of ACLs writes them.
+
+Numbers are what Java's parser of integers takes for one: a sign is allowed.
+"""
 
 from __future__ import annotations
+
+import re
+from typing import Final
+
+_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,18}").fullmatch
+_GROUP: Final = re.compile(r"(?=.{1,4}$)[+-]?[0-9a-fA-F]+").fullmatch
 
 
 def parse_address(text: str) -> bytes | None:
     """4 or 16 bytes of an address, or None: dotted quads, or hex groups with at most one ``::``."""
     if ":" not in text:
         parts = text.split(".")
-        if len(parts) != 4 or not all(p.isascii() and p.isdigit() and int(p) <= 255 for p in parts):
+        if len(parts) != 4 or not all(_DECIMAL(part) and 0 <= int(part) <= 255 for part in parts):
             return None
-        return bytes(int(p) for p in parts)
+        return bytes(map(int, parts))
     if text.count("::") > 1 or ":::" in text:
         return None
     head, gap, tail = text.partition("::")
@@ -17,18 +26,13 @@ def parse_address(text: str) -> bytes | None:
     right = tail.split(":") if tail else []
     if gap:
         missing = 8 - len(left) - len(right)
-        if missing < 0:
+        if missing < 1:
             return None
         left += ["0"] * missing
     groups = left + right
-    if len(groups) != 8:
+    if len(groups) != 8 or not all(map(_GROUP, groups)):
         return None
-    raw = bytearray()
-    for group in groups:
-        if not 1 <= len(group) <= 4 or any(c not in "0123456789abcdefABCDEF" for c in group):
-            return None
-        raw += int(group, 16).to_bytes(2, "big")
-    return bytes(raw)
+    return b"".join((int(group, 16) & 0xFFFF).to_bytes(2, "big") for group in groups)
 
 
 def parse_prefix(text: str) -> tuple[bytes, int] | None:
@@ -39,7 +43,7 @@ def parse_prefix(text: str) -> tuple[bytes, int] | None:
         return None
     bits = len(raw) * 8
     if slash:
-        if not (bits_text.isascii() and bits_text.isdigit()) or int(bits_text) > bits:
+        if not _DECIMAL(bits_text) or not 0 <= int(bits_text) <= bits:
             return None
         bits = int(bits_text)
     return raw, bits

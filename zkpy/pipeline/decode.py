@@ -30,8 +30,12 @@ def decode_path_version(data: bytes, pos: int) -> tuple[bytes | None, int]:
     return path, archive.read_int(data, pos)[0]
 
 
+class Undecodable(MarshallingError):
+    """The request is answered MarshallingError and consumes no zxid."""
+
+
 class SubRequest:
-    """One operation of a multi; ``type`` is the kind after normalisation."""
+    """One operation of a multi or multiRead; ``type`` is the kind after normalisation."""
 
     __slots__ = ("acl", "data", "flags", "path", "ttl", "type", "version")
 
@@ -46,16 +50,19 @@ class SubRequest:
 
 
 _CREATES: Final = (opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER)
+MULTI_READS: Final = (opcodes.GET_DATA, opcodes.GET_CHILDREN)
+"""The operations of a multiRead; the watch flag of these is not kept."""
 
 
 def decode_multi(data: bytes, pos: int) -> list[SubRequest]:
-    """The operations of a multi at *pos*.
+    """The operations of a multi or multiRead at *pos*: all of them write, or all of them read.
 
     A create's kind follows from flags and type together: flag 4 or type 19 makes a container, type 21 with
     a plain flag an ordinary create.
 
     Raises:
-        MarshallingError: not decodable, or an operation that a multi cannot hold.
+        MarshallingError: not decodable, or an operation that has no place there.
+        Undecodable: a create other than type 21 has no ACL list.
     """
     ops: list[SubRequest] = []
     while True:
@@ -71,11 +78,16 @@ def decode_multi(data: bytes, pos: int) -> list[SubRequest]:
         else:
             path, pos = archive.read_path(data, pos)
             op = SubRequest(type, path)
-            if type == opcodes.SET_DATA:
-                op.data, pos = archive.read_buffer(data, pos)
-            elif type not in (opcodes.DELETE, opcodes.CHECK):
-                raise MarshallingError(f"a multi cannot hold operation {type}")
-            op.version, pos = archive.read_int(data, pos)
+            if type in MULTI_READS:
+                _, pos = archive.read_bool(data, pos)
+            else:
+                if type == opcodes.SET_DATA:
+                    op.data, pos = archive.read_buffer(data, pos)
+                elif type not in (opcodes.DELETE, opcodes.CHECK):
+                    raise MarshallingError(f"a multi cannot hold operation {type}")
+                op.version, pos = archive.read_int(data, pos)
+        if ops and (ops[0].type in MULTI_READS) != (type in MULTI_READS):
+            raise MarshallingError("a multi cannot both read and write")
         ops.append(op)
 
 
@@ -85,7 +97,11 @@ def _create(type: int, data: bytes, pos: int) -> tuple[SubRequest, int]:
     op.data, pos = archive.read_buffer(data, pos)
     op.acl, pos = archive.read_acls(data, pos)
     op.flags, pos = archive.read_int(data, pos)
-    if not 0 <= op.flags <= 4:
+    if not 0 <= op.flags <= 6:
+        raise MarshallingError(f"unknown create mode {op.flags}")
+    if op.acl is None:
+        raise Undecodable("a create in a multi has no ACL list")
+    if op.flags > 4:
         raise MarshallingError(f"a multi cannot hold a create of mode {op.flags}")
     if op.flags == 4:
         op.type = opcodes.CREATE_CONTAINER

@@ -6,7 +6,7 @@ changes; whoever calls has seen to it that no earlier write of the same session 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ from zkpy.errors import BadArgumentsError, Code, KeeperError, MarshallingError, 
 from zkpy.errors import NoWatcherError
 from zkpy.jute import archive
 from zkpy.jute.archive import pack_int, read_bool, read_int, read_long, read_path
+from zkpy.pipeline.decode import MULTI_READS, decode_multi
 from zkpy.pipeline.notify import encode_event
 from zkpy.tree.acl import ADMIN, READ
 from zkpy.tree.datatree import CHILDREN_CHANGED, CREATED, DATA_CHANGED, DELETED, Result
@@ -182,12 +183,14 @@ def get_all_children_number(server: ZooKeeperServer, client: Client, frame: byte
     return pack_int(total)
 
 
+_BLANK: Final = bytes(range(0x21))
+
+
 def get_ephemerals(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
     """The session's ephemerals whose path starts with the given text."""
-    prefix, _ = read_path(frame, 8)
-    prefix = (prefix or b"").strip()
+    prefix = read_path(frame, 8)[0] or b""
     found = server.tree.session_ephemerals(client.session_id)
-    if prefix in (b"", b"/"):
+    if prefix.strip(_BLANK) in (b"", b"/"):
         return archive.vector(list(found))
     return archive.vector([path for path in found if path.startswith(prefix)])
 
@@ -255,22 +258,14 @@ def set_watches2(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes
 
 def _set_watches(server: ZooKeeperServer, client: Client, frame: bytes, lists: int) -> None:
     seen, pos = read_long(frame, 8)
-    wanted: list[list[bytes]] = []
+    wanted: list[list[bytes | None] | None] = []
     for _ in range(lists):
-        count, pos = archive.read_count(frame, pos, 4)
-        if count is None:
-            raise MarshallingError("a list of watches is null")
-        watched: list[bytes] = []
-        for _ in range(count):
-            path, pos = read_path(frame, pos)
-            if path is None:
-                raise MarshallingError("a watched path is null")
-            watched.append(path)
+        watched, pos = archive.read_paths(frame, pos)
         wanted.append(watched)
     get = server.tree.get
     watches = server.watches
-    # These events carry zxid -1 and are not subject to ACLs.
-    for path in wanted[0]:
+    # These events carry zxid -1 and are not subject to ACLs. A null stops here, what came before it counts.
+    for path in _not_null(wanted[0]):
         node = get(path)
         if node is None:
             client.notify(encode_event(-1, DELETED, path))
@@ -278,12 +273,12 @@ def _set_watches(server: ZooKeeperServer, client: Client, frame: bytes, lists: i
             client.notify(encode_event(-1, DATA_CHANGED, path))
         else:
             watches.add_data(path, client)
-    for path in wanted[1]:
+    for path in _not_null(wanted[1]):
         if get(path) is None:
             watches.add_data(path, client)
         else:
             client.notify(encode_event(-1, CREATED, path))
-    for path in wanted[2]:
+    for path in _not_null(wanted[2]):
         node = get(path)
         if node is None:
             client.notify(encode_event(-1, DELETED, path))
@@ -292,10 +287,21 @@ def _set_watches(server: ZooKeeperServer, client: Client, frame: bytes, lists: i
         else:
             watches.add_child(path, client)
     if lists == 5:
-        for path in wanted[3]:
+        for path in _not_null(wanted[3], b""):
             watches.add_persistent(path, client)
-        for path in wanted[4]:
+        for path in _not_null(wanted[4], b""):
             watches.add_recursive(path, client)
+
+
+def _not_null(paths: list[bytes | None] | None, instead: bytes | None = None) -> Iterator[bytes]:
+    if paths is None:
+        raise MarshallingError("a list of watches is null")
+    for path in paths:
+        if path is None:
+            path = instead
+            if path is None:
+                raise MarshallingError("a watched path is null")
+        yield path
 
 
 class PartialBody(KeeperError):
@@ -310,25 +316,13 @@ class PartialBody(KeeperError):
 
 def multi_read(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
     """Several getData and getChildren; each succeeds or fails on its own, watch flags are ignored."""
-    ops: list[tuple[int, bytes | None]] = []
-    pos = 8
-    while True:
-        type, pos = read_int(frame, pos)
-        done, pos = read_bool(frame, pos)
-        _, pos = read_int(frame, pos)
-        if done:
-            break
-        ops.append((type, None))
-        if type in (opcodes.GET_DATA, opcodes.GET_CHILDREN):
-            path, pos = read_path(frame, pos)
-            _, pos = read_bool(frame, pos)
-            ops[-1] = (type, path)
-        else:
-            raise MarshallingError(f"a multiRead cannot hold operation {type}")
     out: list[bytes] = []
-    for type, path in ops:
+    for op in decode_multi(frame, 8):
+        type = op.type
         try:
-            node = readable(server, client, path)
+            if type not in MULTI_READS:
+                raise MarshallingError("a multiRead cannot write")
+            node = readable(server, client, op.path)
         except MarshallingError:
             out.append(_MULTI_END)
             raise PartialBody(b"".join(out)) from None

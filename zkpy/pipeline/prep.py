@@ -26,7 +26,15 @@ from zkpy.errors import (
     UnimplementedError,
 )
 from zkpy.jute import archive
-from zkpy.pipeline.decode import RawAcl, SubRequest, decode_create, decode_multi, decode_path_version
+from zkpy.pipeline.decode import (
+    MULTI_READS,
+    RawAcl,
+    SubRequest,
+    Undecodable,
+    decode_create,
+    decode_multi,
+    decode_path_version,
+)
 from zkpy.pipeline.outstanding import Outstanding, Pending
 from zkpy.pipeline.request import Request
 from zkpy.ports import WallClock
@@ -367,6 +375,14 @@ class Preparer:
         return txns.Check(path, _next_version(node.version, version))
 
     def _reconfig(self, request: Request) -> None:
+        frame = request.frame
+        try:
+            pos = 8
+            for _ in range(3):
+                _, pos = archive.read_ustring(frame, pos)
+            archive.read_long(frame, pos)
+        except MarshallingError as error:
+            raise Undecodable(str(error)) from None
         if not self._options.reconfig_enabled:
             raise ReconfigDisabledError("reconfigEnabled is off")
         raise UnimplementedError("a standalone server has no ensemble to reconfigure")
@@ -394,6 +410,8 @@ class Preparer:
         stats = nodes.get(stats_path(subtree))
         if limits is None or stats is None:
             return
+        if limits.data is None or stats.data is None:
+            raise MarshallingError("a quota node has no data")
         try:
             over = exceeds_hard_limit(
                 StatsTrack.parse(limits.data), StatsTrack.parse(stats.data), count, size
@@ -407,6 +425,10 @@ class Preparer:
 
     def _multi(self, request: Request, zxid: int, time: int) -> Txn:
         ops = decode_multi(request.frame, 8)  # a multi that cannot be decoded does consume a zxid
+        if ops and ops[0].type in MULTI_READS:
+            raise MarshallingError("a multi cannot read")
+        if any(op.path is None for op in ops):
+            raise MarshallingError("a path is null")
         outstanding = self.outstanding
         undo: list[tuple[bytes, Pending | None]] = []
         digest = outstanding.digest
@@ -414,7 +436,8 @@ class Preparer:
         try:
             for op in ops:
                 prepared.append(self._multi_op(request, op, zxid, time, undo))
-        except Undecodable:
+        except MarshallingError:
+            # Not a result of one operation: the request as a whole is answered so, and consumes its zxid.
             outstanding.restore(undo, digest)
             raise
         except KeeperError as error:
@@ -439,15 +462,9 @@ class Preparer:
             return self._set(identities, op.path, op.data, op.version, zxid, time, undo)
         if op.type == opcodes.CHECK:
             return self._check(identities, op.path, op.version)
-        if op.acl is None:
-            raise Undecodable("a create in a multi has no ACL list")
         return self._create(
             request, op.type, op.path, op.data, op.acl, op.flags, op.ttl, zxid, time, undo
         )
-
-
-class Undecodable(MarshallingError):
-    """The request is answered MarshallingError and consumes no zxid."""
 
 
 def _next_version(current: int, expected: int) -> int:

@@ -1,6 +1,8 @@
 """Group commit: what gathered while one sync ran is made durable by the next, together.
 
-The only stage that awaits. Without a log (memory only) a batch is committed as soon as it is flushed.
+In the ordinary case a sync begins and ends by a call from the loop that serves the clients, without a task
+switch; the task `SyncStage.run` awaits the rare ones (a new file) and carries failures. Without a log (memory
+only) a batch is committed as soon as it is flushed.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Final, Protocol
 
 import trio
 
+from zkpy.errors import StorageError
 from zkpy.pipeline.request import Request
 from zkpy.ports import MonotonicClock
 
@@ -26,8 +29,15 @@ class Log(Protocol):
     def flush(self) -> None:
         """Write the buffer to the file. Raises StorageError."""
 
+    def start_commit(self, done: Callable[[StorageError | None], None]) -> bool:
+        """Make durable what was flushed and tell *done*; False when that has to be awaited by `commit`."""
+
     async def commit(self) -> None:
         """Return when all that was flushed is durable. Raises StorageError."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is not durable that has to be."""
 
 
 class SyncStage:
@@ -43,9 +53,12 @@ class SyncStage:
         "_clock",
         "_commit",
         "_delay",
+        "_failure",
+        "_in_sync",
         "_log",
         "_max_batch",
         "_settle",
+        "_started",
         "_wake",
         "_warn_ms",
         "busy",
@@ -74,6 +87,9 @@ class SyncStage:
         self._delay: Final = delay_ms / 1000
         self._max_batch: Final = max_batch
         self._batch: list[Request] = []
+        self._in_sync: list[Request] = []
+        self._started = 0.0
+        self._failure: StorageError | None = None
         self._wake = trio.Event()
         self.busy = False
         self.sync_count = 0
@@ -95,16 +111,53 @@ class SyncStage:
         if self._log is None:
             self._commit_all()
         else:
-            self.busy = True
-            self._wake.set()
+            self._next()
 
     def _commit_all(self) -> None:
         while self._batch:
             batch, self._batch = self._batch, []
             self._commit(batch)
 
+    def _next(self) -> None:
+        """Begin to sync what gathered."""
+        log = self._log
+        assert log is not None
+        while self._batch:
+            self.busy = True
+            if self._delay and (not self._max_batch or len(self._batch) < self._max_batch):
+                self._wake.set()
+                return
+            self._take()
+            if log.start_commit(self._synced):
+                return
+            if log.pending:
+                self._wake.set()
+                return
+            self._finish()  # forceSync=no: written is enough
+        self.busy = False
+
+    def _take(self) -> None:
+        assert self._log is not None
+        assert not self._in_sync
+        self._in_sync, self._batch = self._batch, []
+        self._started = self._clock()
+        self._log.flush()
+
+    def _synced(self, error: StorageError | None) -> None:
+        if error is not None:
+            self._failure = error
+            self._wake.set()
+            return
+        self._finish()
+        self._next()
+
+    def _finish(self) -> None:
+        self._count((self._clock() - self._started) * 1000)
+        batch, self._in_sync = self._in_sync, []
+        self._commit(batch)
+
     async def run(self) -> None:
-        """Sync and commit until cancelled.
+        """Await the syncs that need it until cancelled.
 
         Raises:
             StorageError: the log failed; nothing that was not acknowledged before ever will be.
@@ -115,17 +168,15 @@ class SyncStage:
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
-            while self._batch:
-                if self._delay and (not self._max_batch or len(self._batch) < self._max_batch):
-                    await trio.sleep(self._delay)
-                batch, self._batch = self._batch, []
-                started = self._clock()
-                log.flush()
-                await log.commit()
-                self._count((self._clock() - started) * 1000)
-                self._commit(batch)
-                await self._settle()
-            self.busy = False
+            if self._failure is not None:
+                raise self._failure
+            if not self._in_sync:
+                await trio.sleep(self._delay)
+                self._take()
+            await log.commit()
+            self._finish()
+            await self._settle()
+            self._next()
 
     def _count(self, took_ms: float) -> None:
         self.sync_count += 1

@@ -118,7 +118,7 @@ class ZooKeeperServer:
         self.send_some: Callable[[], bool] = lambda: False
         """Send a bounded part of what is queued on connections; says whether there is more."""
         self.after_batch: Callable[[], None] = lambda: None
-        """Called when a durable batch was committed: the moment to decide about a snapshot."""
+        """Called when a batch was committed: the moment to decide about a snapshot."""
         for session_id, timeout_ms in tree.sessions.items():
             self.tracker.add(session_id, timeout_ms, self.now_ms())
 
@@ -176,9 +176,9 @@ class ZooKeeperServer:
             if client is not None:
                 stats.add_latency(int((now - request.started) * 1000))
                 client.complete(request, result)
+        self.after_batch()
 
     async def _settle(self) -> None:
-        self.after_batch()
         while self.send_some():
             await trio.lowlevel.checkpoint()
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import trio
 
+from zkpy.ports import SyncReports
 from zkpy.server.cnxn import CLOSING, ClientCnxn
 from zkpy.server.service import Service
 
@@ -141,7 +142,15 @@ class SocketChannel:
 class EpollTransport:
     """Serves the clients of *service* on listening sockets until cancelled."""
 
-    def __init__(self, service: Service, listeners: list[socket.socket], *, keep_alive: bool = False) -> None:
+    def __init__(
+        self,
+        service: Service,
+        listeners: list[socket.socket],
+        *,
+        keep_alive: bool = False,
+        reports: SyncReports | None = None,
+    ) -> None:
+        """*reports* tell of finished log syncs; they are polled together with the sockets."""
         self._service: Final = service
         self._keep_alive: Final = keep_alive
         self.channels: Final[dict[int, SocketChannel]] = {}
@@ -151,6 +160,9 @@ class EpollTransport:
         service.server.send_some = self.send_some
         for fd in self._listeners:
             self.epoll.register(fd, _IN)
+        self._reports: Final = reports
+        if reports is not None:
+            self.epoll.register(reports.fileno(), _IN)
 
     async def run(self) -> None:
         """Serve; on the way out every socket is closed."""
@@ -181,7 +193,7 @@ class EpollTransport:
                     more = self.send_some()
                     if service.paused:
                         service.resume_ready()
-                    if more or server.sync.busy or clock() - started > YIELD_AFTER_S:
+                    if more or clock() - started > YIELD_AFTER_S:
                         await trio.lowlevel.checkpoint()
                         started = clock()
                         while self.send_some():
@@ -202,7 +214,9 @@ class EpollTransport:
     def _accept(self, fd: int) -> None:
         listener = self._listeners.get(fd)
         if listener is None:
-            return  # closed earlier in this round
+            if self._reports is not None and fd == self._reports.fileno():
+                self._reports.collect()
+            return  # or closed earlier in this round
         for _ in range(ACCEPT_BATCH):
             try:
                 sock, peer = listener.accept()

@@ -32,7 +32,7 @@ class Past:
     def __init__(self) -> None:
         self.last_zxid = 0
         self.started_ms = 0
-        """Wall time of the predecessor's start: session ids begin with it, in milliseconds."""
+        """Wall time when the predecessor had started: its session ids begin with no later millisecond."""
 
 
 class TrioServer:
@@ -126,8 +126,8 @@ class TrioServer:
         past = self._past
         self._wall_shift_ms = 0
         self._wall_shift_ms = max(0, past.started_ms + 1 - self._wall_ms())
-        past.started_ms = self._wall_ms()
         self._node = node = await self._nursery.start(self._serve)
+        past.started_ms = self._wall_ms()  # its session ids begin with this moment or one before
         self.host, self.hosts = node.host, node.hosts
 
     async def _stop(self) -> None:
@@ -185,7 +185,6 @@ async def open_server(*, past: Past | None = None, **options: Any) -> AsyncGener
     config = server_config(**options)
     for warning in config.warnings:
         logger.warning("%s", warning)
-    alone: BaseException | None = None
     try:
         with reserve(config) as reserved:
             async with trio.open_nursery() as nursery:
@@ -195,12 +194,15 @@ async def open_server(*, past: Past | None = None, **options: Any) -> AsyncGener
                     yield server
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        alone = sole(group)
-        if alone is group:
+        error = sole(group)
+        if error is group:
             raise
-    # Outside the handler, or the group would become its context.
-    if alone is not None:
-        raise alone
+        context = error.__context__
+        try:
+            raise error
+        finally:
+            # Python has just noted that it happened during the handling of a group, or of our Cancelled.
+            error.__context__ = context
 
 
 def sole(error: BaseException) -> BaseException:

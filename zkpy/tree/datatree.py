@@ -249,10 +249,12 @@ class DataTree:
         self.data_size += len(path) + (len(txn.data) if txn.data else 0)
         self._redigest(parent_path, parent)
         self._redigest(path, node)
+        # The reply shows the znode before quotas are looked at, which may fill it if it keeps a usage.
+        stat = self.stat(node)
         if path.startswith(b"/zookeeper/quota/") or self.quotas.active:
             self.quotas.created(path, node)
         self.changes.append((CREATED, path, acl, parent.acl))
-        return Result(txn.type, _OK, path, self.stat(node))
+        return Result(txn.type, _OK, path, stat)
 
     def _delete(self, path: bytes, zxid: int) -> int:
         cut = path.rfind(b"/")
@@ -294,10 +296,11 @@ class DataTree:
         self._redigest(path, node)
         growth = (len(data) if data else 0) - (len(old) if old else 0)
         self.data_size += growth
+        stat = self.stat(node)
         if self.quotas.active:
             self.quotas.resized(path, growth)
         self.changes.append((DATA_CHANGED, path, node.acl, node.acl))
-        return Result(txn.type, _OK, path, self.stat(node))
+        return Result(txn.type, _OK, path, stat)
 
     def _set_acl(self, txn: SetAcl) -> Result:
         node = self.nodes.get(txn.path)
