@@ -1679,10 +1679,9 @@ def identities_accumulate_and_end_with_the_connection(s: Script) -> None:
     for credentials in ("u:p", "v:q", "u:other", "super:secret"):
         a.auth("digest", credentials, err=0)
         a.call(WHO_AM_I)
-    a.create(s / "auth", acl=[(31, "auth", "ignored")])
     again = s.session("again", session=a.id, password=a.password)
     again.call(WHO_AM_I)
-    again.get(s / "auth", err=NO_AUTH)
+    again.get(s / "one", err=NO_AUTH)
 
 
 @main
@@ -2093,6 +2092,17 @@ def logged(server: ServerProcess) -> list[bytes]:
     return payloads
 
 
+def new_entries(payloads: list[bytes]) -> list[bytes]:
+    """Without the entries that the real server adds, under an old zxid, for requests that do not decode."""
+    entries: dict[int, bytes] = {}
+    for payload in payloads:
+        entries.setdefault(struct.unpack_from(">q", payload, 12)[0], payload)
+    return list(entries.values())
+
+
+ODD_CREATES = ("create_flags_by_opcode", "sequence_numbers_count_creations", "multi_kinds_are_normalised")
+
+
 def comparable(payloads: list[bytes]) -> list[tuple[str, bytes]]:
     """Type and body of each entry, as far as two servers must agree on them."""
     sessions: dict[int, int] = {}
@@ -2111,23 +2121,24 @@ def comparable(payloads: list[bytes]) -> list[tuple[str, bytes]]:
 
 def test_transaction_logs_are_the_same_after_all_scripts(pairs: dict[str, Pair]) -> None:
     pair = pairs["main"]
-    theirs, ours = comparable(logged(pair.java)), comparable(logged(pair.zkpy))
+    theirs, ours = comparable(new_entries(logged(pair.java))), comparable(logged(pair.zkpy))
     for n, (their, our) in enumerate(zip(theirs, ours, strict=False)):
-        assert our == their, f"entry {n + 1} after {theirs[n - 1]}"
+        assert our == their, f"entry {n + 1}"
     assert len(theirs) == len(ours)
 
 
 def test_replaying_the_real_log_gives_the_real_digests(pairs: dict[str, Pair]) -> None:
     tree = DataTree(OwnerRules(extended=True))
-    differing = []
-    for payload in logged(pairs["main"].java):
+    offset = 0
+    for payload in new_entries(logged(pairs["main"].java)):
         entry = decode_payload(payload)
         tree.apply(entry.header, entry.txn)
-        if entry.digest_version == 2 and tree.digest != entry.digest:
-            differing.append(entry)
+        if entry.digest_version == 2 and tree.digest - entry.digest != offset:
+            offset = tree.digest - entry.digest
+            # The real server's own digest is wrong after a create whose operation and flag do not match.
+            assert any(script in repr(entry.txn) for script in ODD_CREATES), entry.txn
     tree.check_invariants()
-    # The real server's own digest is wrong after a create whose operation and flag do not match.
-    assert all(entry.txn.type in (CREATE, CREATE2, CREATE_CONTAINER) for entry in differing), differing
+    assert tree.last_zxid > 0 and offset == 0
 
 
 @pytest.mark.parametrize("script", [pytest.param(script, id=script.__name__) for script in OURS])

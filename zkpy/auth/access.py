@@ -12,9 +12,12 @@ from typing import Final
 from zkpy.auth import addresses
 from zkpy.errors import InvalidAclError, MarshallingError
 from zkpy.jute.archive import decode_text
-from zkpy.tree.acl import ADMIN, Acl, AclEntry, Identities
+from zkpy.jute.archive import OPEN_ACLS
+from zkpy.tree.acl import ADMIN, ALL, Acl, AclEntry, Identities
 
 SUPER: Final = ("super", "")
+
+_OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
 
 class Refused(Exception):
@@ -80,6 +83,8 @@ class Access:
             InvalidAclError: empty list, unknown scheme, unacceptable id, ``auth`` without an identity.
             MarshallingError: a null id where text is needed.
         """
+        if entries == OPEN_ACLS:
+            return _OPEN
         if not entries:
             raise InvalidAclError("the ACL list is empty")
         fixed: list[AclEntry] = []

@@ -37,7 +37,7 @@ Acls = tuple[tuple[int, str | None, str | None], ...]
 OPEN_ACLS: Final[Acls] = ((31, "world", "anyone"),)
 """What nearly every znode has: all permissions for anyone."""
 
-_OPEN: Final = b"\0\0\0\x01\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone"
+OPEN_ENCODED: Final = b"\0\0\0\x01\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone"
 _ACL_LEAST: Final = 12  # permission bits and two lengths
 
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
@@ -105,7 +105,7 @@ def acls(entries: Acls | None) -> bytes:
     if entries is None:
         return NULL
     if entries == OPEN_ACLS:
-        return _OPEN
+        return OPEN_ENCODED
     out = [pack_int(len(entries))]
     try:
         for perms, scheme, ident in entries:
@@ -207,8 +207,8 @@ def read_paths(data: bytes, pos: int) -> tuple[list[bytes | None] | None, int]:
 
 def read_acls(data: bytes, pos: int) -> tuple[Acls | None, int]:
     """A nullable ``vector<ACL>`` at *pos* and the position after it."""
-    if data.startswith(_OPEN, pos):
-        return OPEN_ACLS, pos + len(_OPEN)
+    if data.startswith(OPEN_ENCODED, pos):
+        return OPEN_ACLS, pos + len(OPEN_ENCODED)
     count, pos = read_count(data, pos, _ACL_LEAST)
     if count is None:
         return None, pos

@@ -50,6 +50,10 @@ class MemoryFile:
         if len(taken) >= len(self._content.synced):
             self._content.synced = taken
 
+    def start_sync(self, done: Callable[[OSError | None], None]) -> bool:
+        """There are no reports: False."""
+        return False
+
     def sync_now(self) -> None:
         """As `sync`, at once."""
         self._disk.check("sync", self.path)

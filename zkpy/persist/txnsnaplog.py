@@ -16,10 +16,10 @@ from zlib import adler32
 import attrs
 
 from zkpy.errors import CorruptLogError, DataDirError, MarshallingError, StorageError
+from zkpy.persist.logreader import HEADER, MAX_ENTRY, REMEDY, LogEntry, LogReader
 from zkpy.persist.names import LOG, SNAPSHOT, TEMPORARY, Named, log_files_from, named
 from zkpy.persist.snapshot import SnapshotError, Stored, load_snapshot, write_snapshot_now
 from zkpy.persist.torn import UNSYNCED_LIMIT
-from zkpy.persist.txnlog import HEADER, MAX_ENTRY, REMEDY, LogEntry, LogReader
 from zkpy.ports import Disk
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import MASK, VERSION

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from struct import error as struct_error
 from typing import Final
 
 from zkpy import opcodes
 from zkpy.errors import MarshallingError
 from zkpy.jute import archive
+from zkpy.jute.archive import OPEN_ACLS, OPEN_ENCODED, read_int_from
 
 RawAcl = tuple[tuple[int, str | None, str | None], ...] | None
 """An ACL list as a client sent it: permission bits, scheme, id."""
@@ -16,12 +18,31 @@ def decode_create(
     data: bytes, pos: int, *, with_ttl: bool
 ) -> tuple[bytes | None, bytes | None, RawAcl, int, int]:
     """CreateRequest or CreateTTLRequest at *pos*: path, data, ACL list, flags, TTL in ms (-1 without)."""
+    if not with_ttl:
+        plain = _plain_create(data, pos)
+        if plain is not None:
+            return plain
     path, pos = archive.read_path(data, pos)
     value, pos = archive.read_buffer(data, pos)
     acl, pos = archive.read_acls(data, pos)
     flags, pos = archive.read_int(data, pos)
     ttl = archive.read_long(data, pos)[0] if with_ttl else -1
     return path, value, acl, flags, ttl
+
+
+def _plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, RawAcl, int, int] | None:
+    """The commonest write by far, in one go: an ASCII path, data, the open ACL list; None for anything else."""
+    try:
+        cut = pos + 4 + read_int_from(data, pos)[0]
+        size = read_int_from(data, cut)[0]
+        end = cut + 4 + size
+        if size < 0 or cut <= pos + 4 or not data.startswith(OPEN_ENCODED, end):
+            return None
+        flags = read_int_from(data, end + len(OPEN_ENCODED))[0]
+    except struct_error:
+        return None
+    path = data[pos + 4 : cut]
+    return (path, data[cut + 4 : end], OPEN_ACLS, flags, -1) if path.isascii() else None
 
 
 def decode_path_version(data: bytes, pos: int) -> tuple[bytes | None, int]:

@@ -426,7 +426,7 @@ class Preparer:
     def _multi(self, request: Request, zxid: int, time: int) -> Txn:
         ops = decode_multi(request.frame, 8)  # a multi that cannot be decoded does consume a zxid
         if ops and ops[0].type in MULTI_READS:
-            raise MarshallingError("a multi cannot read")
+            return txns.Error(int(Code.MARSHALLING_ERROR))  # unlike other failures, logged with a digest
         if any(op.path is None for op in ops):
             raise MarshallingError("a path is null")
         outstanding = self.outstanding

@@ -45,7 +45,7 @@ class Client(Protocol):
     def notify(self, event: bytes) -> None:
         """Queue an encoded watch event."""
 
-    def complete(self, request: Request, result: Result | None) -> None:
+    def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
         """A write of this connection was committed (None: refused without a zxid)."""
 
     def disconnect(self, why: str) -> None:
@@ -107,24 +107,31 @@ class ZooKeeperServer:
             delay_ms=config.flush_delay_ms,
             max_batch=config.max_batch_size,
         )
+        self.now = clock()
+        """The monotonic clock as of the present round of input or batch of commits: one reading serves all."""
         self.outstanding = 0
         threshold = config.large_request_threshold_bytes
         self._large_from: Final = threshold if threshold > 0 else config.jute_max_buffer
         self._large_bytes = 0
+        self._first_zxid: Final = tree.last_zxid
         self.digest_log: dict[int, int] = {}
         self.digest_mismatches = 0
-        self.committed = 0
-        """Transactions committed since the start, for whoever decides about snapshots."""
         self.send_some: Callable[[], bool] = lambda: False
         """Send a bounded part of what is queued on connections; says whether there is more."""
         self.after_batch: Callable[[], None] = lambda: None
         """Called when a batch was committed: the moment to decide about a snapshot."""
         for session_id, timeout_ms in tree.sessions.items():
-            self.tracker.add(session_id, timeout_ms, self.now_ms())
+            self.tracker.add(session_id, timeout_ms, int(self.now * 1000))
+
+    @property
+    def committed(self) -> int:
+        """Transactions committed since the start."""
+        return self.tree.last_zxid - self._first_zxid
 
     def now_ms(self) -> int:
-        """The monotonic clock in whole milliseconds."""
-        return int(self.clock() * 1000)
+        """The monotonic clock in whole milliseconds; also brings ``now`` up to date."""
+        self.now = self.clock()
+        return int(self.now * 1000)
 
     # -- writes --------------------------------------------------------------------------------------------
 
@@ -149,12 +156,14 @@ class ZooKeeperServer:
         """Carry out durable requests in order: change the tree, fire watches, answer."""
         tree = self.tree
         outstanding = self.preparer.outstanding
-        now = self.clock()
+        now = self.now = self.clock()
         stats = self.stats
+        watches = self.watches
+        changes = tree.changes
+        self.outstanding -= len(batch)
+        if self._large_bytes:
+            self._large_bytes -= sum(len(r.frame) for r in batch if len(r.frame) > self._large_from)
         for request in batch:
-            self.outstanding -= 1
-            if len(request.frame) > self._large_from:
-                self._large_bytes -= len(request.frame)
             client = request.client
             txn = request.txn
             result = None
@@ -164,18 +173,18 @@ class ZooKeeperServer:
                 result = tree.apply(header, txn)
                 outstanding.applied(header.zxid)
                 assert request.digest is None or request.digest == tree.digest, "digest mismatch"
-                if tree.changes:
-                    if self.watches.total_count:
-                        fire(self.watches, self.access, header.zxid, tree.changes)
-                    tree.changes.clear()
-                self.committed += 1
+                if changes:
+                    if watches.total_count:
+                        fire(watches, self.access, header.zxid, changes)
+                    changes.clear()
                 if header.zxid % DIGEST_LOG_INTERVAL == 0:
                     self._log_digest(header.zxid)
                 if txn.type == opcodes.CLOSE_SESSION:
                     self._session_closed(request)
             if client is not None:
-                stats.add_latency(int((now - request.started) * 1000))
-                client.complete(request, result)
+                latency = int((now - request.started) * 1000)
+                stats.add_latency(latency)
+                client.complete(request, result, latency)
         self.after_batch()
 
     async def _settle(self) -> None:
@@ -199,7 +208,7 @@ class ZooKeeperServer:
         session = self.tracker.add(self.tracker.next_id(), timeout_ms, self.now_ms())
         session.owner = client
         request = Request(
-            client, session.id, 0, opcodes.CREATE_SESSION, pack_int(timeout_ms), (), self.clock()
+            client, session.id, 0, opcodes.CREATE_SESSION, pack_int(timeout_ms), (), self.now
         )
         self.submit(request)
         return session, request
@@ -233,7 +242,7 @@ class ZooKeeperServer:
                 session.id & 0xFFFFFFFFFFFFFFFF,
                 session.current_timeout_ms,
             )
-            self.submit(Request(None, session.id, 0, opcodes.CLOSE_SESSION, b"", (), self.clock()))
+            self.submit(Request(None, session.id, 0, opcodes.CLOSE_SESSION, b"", (), self.now))
         if expired:
             self.flush()
         return len(expired)
@@ -270,7 +279,7 @@ class ZooKeeperServer:
     def delete_container(self, path: bytes) -> None:
         """Submit the deletion of a container or TTL znode; checked again when it is prepared."""
         frame = b"\0\0\0\0\0\0\0\x14" + pack_int(len(path)) + path
-        self.submit(Request(None, 0, 0, opcodes.DELETE_CONTAINER, frame, (), self.clock()))
+        self.submit(Request(None, 0, 0, opcodes.DELETE_CONTAINER, frame, (), self.now))
 
 
 def _as_client(owner: object) -> Client:

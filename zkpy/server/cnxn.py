@@ -302,7 +302,7 @@ class ClientCnxn:
             self.last_op = opcodes.SHORT_NAMES.get(op, "NA")
             stats = server.stats
             stats.packets_received += count
-            now = server.clock()
+            now = server.now
             server.tracker.touch(session, int(now * 1000))
             if answered:
                 self.sent += answered
@@ -371,7 +371,7 @@ class ClientCnxn:
             server = service.server
             if not server.admits_large(len(frame)):
                 raise ProtocolError("too many bytes of large requests are outstanding (largeRequestMaxBytes)")
-            request = Request(self, self.session_id, xid, op, frame, self.identities, server.clock())
+            request = Request(self, self.session_id, xid, op, frame, self.identities, server.now)
             queue.append(request)
             if op == opcodes.CLOSE_SESSION:
                 # Nothing behind it is answered; the touch of this batch must not matter either.
@@ -414,7 +414,7 @@ class ClientCnxn:
 
     # -- completion of writes ------------------------------------------------------------------------------
 
-    def complete(self, request: Request, result: Result | None) -> None:
+    def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
         """The oldest unfinished write of this connection is committed: answer it and the reads behind it."""
         if self.state == CLOSED:
             return
@@ -425,24 +425,23 @@ class ClientCnxn:
         if request.op == opcodes.CREATE_SESSION:
             self._session_created(request)
             return
-        if result is None:
-            frame = final.reply(request.xid, server.tree.last_zxid, request.err)
-        else:
-            assert request.header is not None
-            err = result.err
-            frame = final.reply(
-                request.xid, request.header.zxid, err, b"" if err else final.write_body(request.op, result)
-            )
-        now = server.clock()
-        latency = int((now - request.started) * 1000)
-        self.last_latency = latency
-        if latency > self.max_latency:
-            self.max_latency = latency
-        if not self.total_count or latency < self.min_latency:
-            self.min_latency = latency
+        self.last_latency = latency_ms
+        if latency_ms > self.max_latency:
+            self.max_latency = latency_ms
+        if latency_ms < self.min_latency or not self.total_count:
+            self.min_latency = latency_ms
         self.total_count += 1
-        self.total_latency += latency
-        self._send(frame)
+        self.total_latency += latency_ms
+        zxid = server.tree.last_zxid
+        if result is None:
+            self._send(_pack_reply(16, request.xid, zxid, request.err))
+        elif result.err:
+            self._send(_pack_reply(16, request.xid, zxid, result.err))
+        elif request.op == opcodes.SET_DATA:
+            assert result.stat is not None
+            self._send(_pack_reply(84, request.xid, zxid, _OK) + result.stat)
+        else:
+            self._send(final.reply(request.xid, zxid, _OK, final.write_body(request.op, result)))
         if request.op == opcodes.CLOSE_SESSION and not err_of(result):
             self.close_after_flush()
             return
@@ -537,7 +536,7 @@ class ClientCnxn:
 
     def _session_created(self, request: Request) -> None:
         if self.state == CONNECTING:
-            latency = int((self._service.server.clock() - request.started) * 1000)
+            latency = int((self._service.server.now - request.started) * 1000)
             self.last_latency = self.min_latency = self.max_latency = self.total_latency = latency
             self.total_count = 1
             self._established()
@@ -594,7 +593,7 @@ class ClientCnxn:
 
     def _send(self, frame: bytes) -> None:
         server = self._service.server
-        self.last_response = server.clock()
+        self.last_response = server.now
         self.last_zxid = server.tree.last_zxid
         self.notify(frame)
 
@@ -609,7 +608,7 @@ class ClientCnxn:
         if not self.dirty:
             self.dirty = True
             self._service.dirty.append(self)
-        elif self.out_size > UNSENT_CLOSE and self.state == OPEN:
+        if self.out_size > UNSENT_CLOSE and self.state == OPEN:
             self.state = CLOSING
             self._service.overdue.append(self)
 

@@ -175,11 +175,12 @@ class EpollTransport:
         try:
             while True:
                 await trio.lowlevel.wait_readable(epoll_fd)
-                started = clock()
+                started = server.now = clock()
                 while True:
                     events = poll(0, 512)
                     if not events:
                         break
+                    server.now = clock()
                     for fd, mask in events:
                         channel = channels.get(fd)
                         if channel is None:
@@ -193,7 +194,7 @@ class EpollTransport:
                     more = self.send_some()
                     if service.paused:
                         service.resume_ready()
-                    if more or clock() - started > YIELD_AFTER_S:
+                    if more or server.now - started > YIELD_AFTER_S:
                         await trio.lowlevel.checkpoint()
                         started = clock()
                         while self.send_some():

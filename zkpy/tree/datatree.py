@@ -249,8 +249,9 @@ class DataTree:
         self.data_size += len(path) + (len(txn.data) if txn.data else 0)
         self._redigest(parent_path, parent)
         self._redigest(path, node)
-        # The reply shows the znode before quotas are looked at, which may fill it if it keeps a usage.
-        stat = self.stat(node)
+        # The reply (a plain create's has no Stat) shows the znode before quotas are looked at, which may fill it
+        # if it keeps a usage.
+        stat = None if txn.type == opcodes.CREATE else self.stat(node)
         if path.startswith(b"/zookeeper/quota/") or self.quotas.active:
             self.quotas.created(path, node)
         self.changes.append((CREATED, path, acl, parent.acl))
