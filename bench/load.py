@@ -26,9 +26,9 @@ _SOURCE = Path(__file__).with_name("load.c")
 class Job:
     """One connection's requests.
 
-    Request n is `frame` with the ten digits at `counter_at` (-1: none) replaced by ``(n + start) % modulus``, or
-    by n where modulus is 0. At most `limit` are sent (-1: until time is up); each reply frame has `reply_bytes`
-    (0: any length).
+    Request n is `frame` with the ten digits at `counter_at` (-1: none) replaced by ``(n + start) % modulus``,
+    or by n where modulus is 0. At most `limit` are sent (-1: until time is up); each reply frame has
+    `reply_bytes` (0: any length).
     """
 
     frame: bytes

@@ -107,7 +107,7 @@ def _populate(client: wire.Client) -> None:
 
 
 def _job(op: str, number: int) -> Job:
-    """The requests of connection `number`: round and round over nodes that all share, from a start of its own."""
+    """The requests of connection `number`: round and round over shared nodes, from a start of its own."""
     match op:
         case "getData":
             frame, nodes, body = (

@@ -97,7 +97,12 @@ async def running(
             tree = new_tree(config)
             tree.last_zxid = last_zxid
         server = ZooKeeperServer(
-            config, tree, log=store.log if store is not None else None, wall_ms=wall_ms, clock=clock, random=random
+            config,
+            tree,
+            log=store.log if store is not None else None,
+            wall_ms=wall_ms,
+            clock=clock,
+            random=random,
         )
         service = Service(server)
         transport = EpollTransport(
@@ -188,8 +193,11 @@ def _claim(config: Config, any_port: bool, backlog: int | None) -> socket.socket
 
 def _bind(host: str | None, port: int, backlog: int | None) -> socket.socket:
     if host is None and socket.has_dualstack_ipv6():
-        with contextlib.suppress(OSError):
+        try:
             return _open(socket.AF_INET6, ("::", port), backlog)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
     if host is None:
         return _open(socket.AF_INET, ("0.0.0.0", port), backlog)
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

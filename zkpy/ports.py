@@ -100,6 +100,9 @@ class Disk(Protocol):
     def remove(self, path: str) -> None:
         """Delete a file."""
 
+    def lock(self, path: str) -> Callable[[], None] | None:
+        """Claim file *path* for this process until the returned function is called; None when it is claimed."""
+
     async def sync_dir(self, path: str) -> None:
         """Return when the names in *path* are on the medium."""
 

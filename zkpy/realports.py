@@ -9,6 +9,7 @@ and as long as the medium has proved quicker than a thread switch is worth, the 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import random
 import select
@@ -405,6 +406,16 @@ class RealDisk:
     def remove(self, path: str) -> None:
         """Delete a file."""
         os.unlink(path)
+
+    def lock(self, path: str) -> Callable[[], None] | None:
+        """Claim file *path*, creating it; the claim ends with the process at the latest."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return lambda: os.close(fd)
 
     async def sync_dir(self, path: str) -> None:
         """Return when the names in *path* are on the medium; not cancellable."""

@@ -156,3 +156,10 @@ def test_python_m_zkpy_is_the_zkpy_command(tmp_path: Path) -> None:
         [sys.executable, "-m", "zkpy", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("zkpy ")
+
+
+def test_a_data_directory_in_use_is_refused_with_status_3(tmp_path: Path) -> None:
+    with serve("--port", "0", cwd=tmp_path):
+        status, stderr = fails("--port", "0", cwd=tmp_path)
+    assert status == 3
+    assert "in use by another zkpy" in stderr

@@ -101,14 +101,18 @@ class TestWriter:
 
     @pytest.mark.trio
     async def test_only_what_was_flushed_before_commit_counts(self) -> None:
-        _, writer = self.writer()
+        disk, writer = self.writer()
+
+        def during(operation: str, path: str) -> None:
+            if operation == "sync":
+                disk.fault = None
+                self.add(writer, 2)
+                writer.flush()
+
+        disk.fault = during
         self.add(writer, 1)
         writer.flush()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(writer.commit)
-            await trio.lowlevel.checkpoint()
-            self.add(writer, 2)
-            writer.flush()
+        await writer.commit()
         assert writer.durable_zxid == 1 and writer.pending
         await writer.commit()
         assert writer.durable_zxid == 2 and not writer.pending
@@ -130,17 +134,46 @@ class TestWriter:
     @pytest.mark.trio
     async def test_rolling_while_a_commit_is_under_way(self) -> None:
         disk, writer = self.writer()
+
+        def during(operation: str, path: str) -> None:
+            if operation == "sync":
+                disk.fault = None
+                writer.roll()
+                self.add(writer, 2)
+                writer.flush()
+
+        disk.fault = during
         self.add(writer, 1)
         writer.flush()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(writer.commit)
-            await trio.lowlevel.checkpoint()
-            writer.roll()
-            self.add(writer, 2)
-            writer.flush()
+        await writer.commit()
         await writer.commit()
         assert self.survivors(disk) == [1, 2]
         writer.close()
+
+    @pytest.mark.trio
+    async def test_an_error_that_another_sync_met_is_not_hidden(self) -> None:
+        disk, writer = self.writer()
+
+        def during(operation: str, path: str) -> None:
+            if operation == "sync":
+                disk.fault = broken
+                self.add(writer, 2)
+                writer.roll()
+                self.add(writer, 3)
+                with pytest.raises(StorageError):
+                    writer.flush()
+                disk.fault = None
+
+        def broken(operation: str, path: str) -> None:
+            if operation == "sync":
+                raise OSError(errno.EIO, "broken")
+
+        disk.fault = during
+        self.add(writer, 1)
+        writer.flush()
+        with pytest.raises(StorageError):
+            await writer.commit()
+        assert writer.durable_zxid == 0
 
     @pytest.mark.trio
     async def test_commit_covers_a_file_that_was_rolled_away(self) -> None:

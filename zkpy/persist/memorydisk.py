@@ -207,6 +207,10 @@ class MemoryDisk:
         self._get(path)
         del self._files[path]
 
+    def lock(self, path: str) -> Callable[[], None] | None:
+        """Nobody else can have this disk."""
+        return lambda: None
+
     async def sync_dir(self, path: str) -> None:
         """The names in *path* survive `crash`; a checkpoint."""
         await trio.lowlevel.cancel_shielded_checkpoint()

@@ -108,7 +108,8 @@ def _stream(view: TreeView, slice_records: int) -> Iterator[bytes]:
         # Large data: fewer records per slice.
         count = max(1, min(slice_records, _SLICE_BYTES * count // len(piece), 2 * count))
     tail = _END
-    for section in (_DIGEST.pack(zxid, VERSION, signed(digest & MASK)), _LONG.pack(zxid), b""):
+    known = (0, VERSION, 0) if digest is None else (zxid, VERSION, signed(digest))
+    for section in (_DIGEST.pack(*known), _LONG.pack(zxid), b""):
         adler = adler32(tail, adler)
         sealed = seal(adler)
         adler = adler32(sealed, adler)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("zkpy.storage")
 
 HOUR_S: Final = 3600
+LOCK_NAME: Final = ".zkpy.lock"
 
 
 class Store:
@@ -52,6 +53,12 @@ class Store:
             compression=config.snapshot_compression,
             max_entry=config.jute_max_buffer + config.jute_max_buffer_extra,
         )
+        lock = f"{config.data_dir}/{LOCK_NAME}"
+        self._unlock: Final = disk.lock(lock)
+        if self._unlock is None:
+            raise DataDirError(
+                f"{config.data_dir} is in use by another zkpy. Stop that, or give this one a directory of its own."
+            )
         self._log: TxnLogWriter | None = None
         self._server: ZooKeeperServer | None = None
         self._due = trio.Event()
@@ -118,6 +125,8 @@ class Store:
         """Release the files."""
         if self._log is not None:
             self._log.close()
+        if self._unlock is not None:
+            self._unlock()
 
     # -- snapshots -----------------------------------------------------------------------------------------
 

@@ -284,7 +284,7 @@ class TxnLogWriter:
         self._synced = max(self._synced, written)
         if not self._commits and self._rolled == rolled:
             self._close_rolled()
-        if 0 < self._file_limit < self._size and self._current is not None:
+        if 0 < self._file_limit < max(self._size, self._end) and self._current is not None:
             self._leave_file()
 
     def roll(self) -> None:

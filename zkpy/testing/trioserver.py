@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import attrs
@@ -168,7 +168,7 @@ class TrioServer:
 
 
 @contextlib.asynccontextmanager
-async def open_server(*, past: Past | None = None, **options: Any) -> AsyncGenerator[TrioServer]:
+async def open_server(*, past: Past | None = None, **options: Any) -> AsyncIterator[TrioServer]:
     """A server in this trio loop for the time of the block; clients can connect when it begins.
 
     *options* are those of ``zkpy.testing.Server``. Time-outs, expiry and the times in Stats follow the loop's

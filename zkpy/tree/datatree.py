@@ -166,7 +166,8 @@ class DataTree:
     def view(self) -> TreeView:
         """The tree of this moment, to be written out while transactions go on; one at a time."""
         assert self._view is None or self._view.done, "a view is already open"
-        self._view = TreeView(self.last_zxid, self.digest, self.nodes, self.acls, self.sessions)
+        digest = self.digest & MASK if self.digest_enabled else None
+        self._view = TreeView(self.last_zxid, digest, self.nodes, self.acls, self.sessions)
         return self._view
 
     # -- changing ------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class TreeView:
     def __init__(
         self,
         zxid: int,
-        digest: int,
+        digest: int | None,
         nodes: Mapping[bytes, ZNode],
         acls: AclCache,
         sessions: Mapping[int, int],
