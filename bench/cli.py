@@ -67,7 +67,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     began = time.monotonic()
-    results, failures = _run(rows, kinds, settings, options.rounds)
+    results: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    failures: list[str] = []
+    try:
+        _run(rows, kinds, settings, options.rounds, results, failures)
+    except (KeyboardInterrupt, SystemExit):
+        failures.append("interrupted: not all rows were measured")
     elapsed_s = time.monotonic() - began
 
     if options.server:
@@ -98,10 +103,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(
-    rows: list[Row], kinds: list[Kind], settings: Settings, rounds: int
-) -> tuple[dict[str, dict[str, list[Sample]]], list[str]]:
-    results: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
-    failures = []
+    rows: list[Row],
+    kinds: list[Kind],
+    settings: Settings,
+    rounds: int,
+    results: dict[str, dict[str, list[Sample]]],
+    failures: list[str],
+) -> None:
     for turn in range(rounds):
         for group in GROUPS:
             wanted = [row for row in group.rows if row in rows]
@@ -115,7 +123,6 @@ def _run(
                 except (BenchError, OSError) as error:
                     failures.append(f"{kind.name}, {wanted[0].name} and following: {error}")
                     print(failures[-1], file=sys.stderr)
-    return results, failures
 
 
 def _progress(turn: int, kind: Kind, row: Row, sample: Sample) -> None:

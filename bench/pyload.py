@@ -36,7 +36,7 @@ class Connection:
         self.counter_at = job.counter_at
         self.limit = job.limit if job.limit >= 0 else sys.maxsize
         self.modulus = job.modulus or sys.maxsize
-        self.start = job.start
+        self.start = job.start if job.modulus else 0
         self.reply_bytes = job.reply_bytes
         self.sent = self.done = 0
         self.stamps: deque[int] = deque()

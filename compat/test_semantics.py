@@ -11,7 +11,7 @@ import base64
 import hashlib
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -57,7 +57,6 @@ from compat.wire import (
     Play,
     Script,
     Session,
-    acls,
     connect_frame,
     create_body,
     difference,
@@ -78,7 +77,14 @@ from zkpy.tree.znode import OwnerRules
 
 MARSHALLING, UNIMPLEMENTED, BAD_ARGUMENTS = -5, -6, -8
 NO_NODE, NO_AUTH, BAD_VERSION, NO_CHILDREN, EXISTS_ALREADY, NOT_EMPTY = -101, -102, -103, -108, -110, -111
-INVALID_ACL, AUTH_FAILED, NO_WATCHER, RECONFIG_DISABLED, NEEDS_AUTH, QUOTA = -114, -115, -121, -123, -124, -125
+INVALID_ACL, AUTH_FAILED, NO_WATCHER, RECONFIG_DISABLED, NEEDS_AUTH, QUOTA = (
+    -114,
+    -115,
+    -121,
+    -123,
+    -124,
+    -125,
+)
 
 SUPER = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="  # super:secret
 
@@ -114,7 +120,7 @@ def main(script: Play) -> Play:
     return script
 
 
-def in_group(name: str):  # type: ignore[no-untyped-def]
+def in_group(name: str) -> Callable[[Play], Play]:
     def add(script: Play) -> Play:
         SCRIPTS[name].append(script)
         return script
@@ -212,7 +218,10 @@ def bodies_that_do_not_decode_consume_nothing_but_multis_do(s: Script) -> None:
     a.ping()
     a.exists(s / "cut", err=NO_NODE)
     for count in (2, 3, 1 << 20, -2):
-        a.call(CREATE, text(s / "counts") + text(b"") + i32(count) + i32(31) + text("world") + text("anyone") + i32(0))
+        a.call(
+            CREATE,
+            text(s / "counts") + text(b"") + i32(count) + i32(31) + text("world") + text("anyone") + i32(0),
+        )
     a.ping()
 
 
@@ -690,7 +699,17 @@ def get_ephemerals_uses_a_text_prefix(s: Script) -> None:
 @main
 def sync_echoes_any_text(s: Script) -> None:
     a = s.session()
-    for path in (None, "", "x", "/\x00", b"/\xff\xfe", "/\U0001f600", b"\xed\xa0\x80", "/\ue000", b"\xf0\x9f\x98"):
+    for path in (
+        None,
+        "",
+        "x",
+        "/\x00",
+        b"/\xff\xfe",
+        "/\U0001f600",
+        b"\xed\xa0\x80",
+        "/\ue000",
+        b"\xf0\x9f\x98",
+    ):
         a.call(SYNC, text(path))
 
 
@@ -822,7 +841,9 @@ def what_each_mode_of_watch_tells(s: Script) -> None:
 @main
 def one_shot_watches_by_kind_of_change(s: Script) -> None:
     b = s.session("b")
-    for number, arm in enumerate((lambda a, w: a.exists(w, 1), lambda a, w: a.get(w, 1), lambda a, w: a.children(w, 1))):
+    for number, arm in enumerate(
+        (lambda a, w: a.exists(w, 1), lambda a, w: a.get(w, 1), lambda a, w: a.children(w, 1))
+    ):
         for change in range(6):
             w = s / f"w{number}-{change}"
             a = s.session(f"a{number}-{change}")
@@ -1114,7 +1135,9 @@ def multi_ops_see_each_other(s: Script) -> None:
         (CHECK, text(s / "locked") + i32(0)),
         (CREATE, create_body(s / "locked/c")),
     )
-    a.multi((CREATE, create_body(s / "d")), (CREATE, create_body(s / "d/c")), (DELETE, text(s / "d") + i32(-1)))
+    a.multi(
+        (CREATE, create_body(s / "d")), (CREATE, create_body(s / "d/c")), (DELETE, text(s / "d") + i32(-1))
+    )
     a.children(s.root)
 
 
@@ -1186,7 +1209,12 @@ def a_multi_with_a_null_acl_list_consumes_nothing(s: Script) -> None:
         a.call(MULTI, multi_body([(type, create_body(s / "x", acl=None))]), err=MARSHALLING)
         a.call(MULTI, multi_body([(CREATE, create_body(s / "y")), (type, create_body(s / "x", acl=None))]))
     a.call(MULTI, multi_body([(CREATE_TTL, create_body(s / "x", acl=None, flags=5, ttl=10))]))
-    a.call(MULTI, multi_body([(CREATE, create_body(s / "x")), (CREATE_TTL, create_body(s / "x", acl=None, flags=5, ttl=10))]))
+    a.call(
+        MULTI,
+        multi_body(
+            [(CREATE, create_body(s / "x")), (CREATE_TTL, create_body(s / "x", acl=None, flags=5, ttl=10))]
+        ),
+    )
     a.call(MULTI, multi_body([(CREATE_TTL, create_body(s / "x", acl=None, flags=0, ttl=10))]))
     a.call(MULTI, multi_body([(CHECK, text(s / "no") + i32(1)), (CREATE, create_body(s / "x", acl=None))]))
     a.call(MULTI, multi_body([(CREATE, create_body("rel", acl=None))]))
@@ -1216,7 +1244,9 @@ def multi_with_null_paths(s: Script) -> None:
         (SET_DATA, text(None) + text(b"") + i32(-1)),
         (CHECK, text(None) + i32(-1)),
     ):
-        a.call(MULTI, multi_body([(CREATE, create_body(s / "before")), op, (CREATE, create_body(s / "after"))]))
+        a.call(
+            MULTI, multi_body([(CREATE, create_body(s / "before")), op, (CREATE, create_body(s / "after"))])
+        )
     a.ping()
     a.children(s.root)
 
@@ -1227,12 +1257,17 @@ def a_failed_multi_gives_everything_back_to_those_behind_it(s: Script) -> None:
     a.create(s / "p")
     a.send(
         (SET_DATA, text(s / "p") + text(b"1") + i32(0)),
-        (MULTI, multi_body([
-            (SET_DATA, text(s / "p") + text(b"2") + i32(1)),
-            (CREATE, create_body(s / "p/n-", flags=2)),
-            (DELETE, text(s / "p/n-0000000000") + i32(-1)),
-            (CHECK, text(s / "no") + i32(0)),
-        ])),
+        (
+            MULTI,
+            multi_body(
+                [
+                    (SET_DATA, text(s / "p") + text(b"2") + i32(1)),
+                    (CREATE, create_body(s / "p/n-", flags=2)),
+                    (DELETE, text(s / "p/n-0000000000") + i32(-1)),
+                    (CHECK, text(s / "no") + i32(0)),
+                ]
+            ),
+        ),
         (SET_DATA, text(s / "p") + text(b"3") + i32(1)),
         (CREATE, create_body(s / "p/n-", flags=2)),
         (DELETE, text(s / "p/n-0000000000") + i32(0)),
@@ -1315,23 +1350,6 @@ def an_ephemeral_pipelined_before_close_session_goes_with_it(s: Script) -> None:
     s.closed(a)
     b.ping()
     b.children(s.root)
-
-
-@main
-def requests_behind_close_session_get_no_reply(s: Script) -> None:
-    a, b = s.session(), s.session("b")
-    a.send(
-        (CREATE, create_body(s / "x")),
-        (GET_DATA, read_body(s / "x")),
-        (CLOSE_SESSION, b""),
-        (GET_DATA, read_body(s / "x")),
-        (PING, b""),
-    )
-    a.until_end()
-    s.closed(a)
-    b.children(s.root)
-    again = s.session("again", session=a.id, password=a.password)
-    again.until_end()
 
 
 # -- 12: quotas --------------------------------------------------------------------------------------------
@@ -1456,7 +1474,11 @@ def hard_quotas_are_enforced(s: Script) -> None:
     a.set(s / "u", b"12345", err=0)
     a.delete(s / "u/b", err=0)
     a.get(at + "/zookeeper_stats")
-    a.multi((CREATE, create_body(s / "u/m1")), (CREATE, create_body(s / "u/m2")), (CREATE, create_body(s / "u/m3")))
+    a.multi(
+        (CREATE, create_body(s / "u/m1")),
+        (CREATE, create_body(s / "u/m2")),
+        (CREATE, create_body(s / "u/m3")),
+    )
     a.get(at + "/zookeeper_stats")
     a.create(s / "u/z", err=QUOTA)
     a.set(s / "u/m1", b"1" * 50, err=QUOTA)
@@ -1512,7 +1534,14 @@ def unreadable_quota_texts_refuse_the_write(s: Script) -> None:
     a = s.session()
     a.create(s / "u")
     at = quota(a, s / "u", b"countHardLimit=50")
-    for text_ in (b"x", b"countHardLimit=x", b"=", b"countHardLimit=99999999999999999999", b"countHardLimit=1 ", b"a=b=c"):
+    for text_ in (
+        b"x",
+        b"countHardLimit=x",
+        b"=",
+        b"countHardLimit=99999999999999999999",
+        b"countHardLimit=1 ",
+        b"a=b=c",
+    ):
         a.set(at + "/zookeeper_limits", text_)
         a.create(s / "u/n", b"12")
         a.set(s / "u", b"33")
@@ -1598,22 +1627,91 @@ def acl_lists_are_fixed_up(s: Script) -> None:
         a.set_acl(s / "x", acl)
 
 
+IP_IDS = [
+    "127.0.0.1",
+    "127.0.0.1/32",
+    "127.0.0.0/8",
+    "127.0.0.1/0",
+    "0.0.0.0/0",
+    "10.0.0.0/8",
+    "127.0.0.1/33",
+    "127.0.0.1/-1",
+    "127.0.0.1/",
+    "127.0.0.1/x",
+    "127.0.0.1/8/8",
+    "127.0.0",
+    "127.0.0.256",
+    "127.0.0.01",
+    "127.0.0.1.",
+    ".127.0.0.1",
+    "127..0.1",
+    " 127.0.0.1",
+    "127.0.0.+1",
+    "127.0.0.-1",
+    "localhost",
+    "",
+    "/8",
+    "::1",
+    "::",
+    "::/0",
+    "::1/128",
+    "::1/129",
+    "fe80::1%1",
+    "1::2::3",
+    "1:2:3:4:5:6:7:8",
+    "1:2:3:4:5:6:7:8:9",
+    "1:2:3:4:5:6:7",
+    "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
+    "12345::",
+    "g::1",
+    "1:2:3:4:5:6:7::",
+    "::2:3:4:5:6:7:8",
+    "1::2:3:4:5:6:7:8",
+    ":1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:",
+    ":::",
+    "127.0.0.1/08",
+    "127.0.0.1/+8",
+    "127.0.0.1/31",
+    "127.0.0.0/31",
+    "126.0.0.0/7",
+    "128.0.0.0/1",
+    "0::0",
+    "+1::",
+    "-1::",
+    "1:2:3:4:5:6:7:8/64",
+    "/",
+    "1/2",
+    "127.0.0.1/ 8",
+    "+1234::",
+    "-0::",
+    "::-fff",
+    "::+-1",
+    "1:2:3:4:5:6::8",
+    "1:2:3:4:5:6:7:8::",
+    "::1:2:3:4:5:6:7:8",
+    "::1:2:3:4:5:6:7",
+    "1::3:4:5:6:7:8",
+    "+127.0.0.1",
+    "127.0.0.1/+0",
+    "127.0.0.-0",
+    "::1/",
+    "::1/+8",
+    "::g/8",
+    "0127.0.0.1",
+    "127.0.0.1000",
+    "127.1",
+    ":",
+    "1:",
+    "::1:",
+]
+
+
 @main
 def ip_acls(s: Script) -> None:
     a = s.session()
-    for n, ident in enumerate(
-        (
-            "127.0.0.1", "127.0.0.1/32", "127.0.0.0/8", "127.0.0.1/0", "0.0.0.0/0", "10.0.0.0/8", "127.0.0.1/33",
-            "127.0.0.1/-1", "127.0.0.1/", "127.0.0.1/x", "127.0.0.1/8/8", "127.0.0", "127.0.0.256", "127.0.0.01",
-            "127.0.0.1.", ".127.0.0.1", "127..0.1", " 127.0.0.1", "127.0.0.+1", "127.0.0.-1", "localhost", "",
-            "/8", "::1", "::", "::/0", "::1/128", "::1/129", "fe80::1%1", "1::2::3", "1:2:3:4:5:6:7:8",
-            "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7", "::ffff:127.0.0.1", "::ffff:7f00:1", "12345::", "g::1", "1:2:3:4:5:6:7::",
-            "::2:3:4:5:6:7:8", "1::2:3:4:5:6:7:8", ":1:2:3:4:5:6:7", "1:2:3:4:5:6:7:", ":::", "127.0.0.1/08", "127.0.0.1/+8",
-            "127.0.0.1/31", "127.0.0.0/31", "126.0.0.0/7", "128.0.0.0/1", "0::0", "+1::", "-1::", "1:2:3:4:5:6:7:8/64", "/", "1/2",
-            "127.0.0.1/ 8", "+1234::", "-0::", "::-fff", "::+-1", "1:2:3:4:5:6::8", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8",
-            "::1:2:3:4:5:6:7", "1::3:4:5:6:7:8", "+127.0.0.1", "127.0.0.1/+0", "127.0.0.-0", "::1/", "::1/+8", "::g/8", "0127.0.0.1", "127.0.0.1000", "127.1", ":", "1:", "::1:",
-        )
-    ):  # fmt: skip
+    for n, ident in enumerate(IP_IDS):
         a.create(s / f"n{n}", acl=[(31, "ip", ident)])
         a.get(s / f"n{n}")
 
@@ -1858,7 +1956,9 @@ def closed_sessions_cannot_be_resumed(s: Script) -> None:
 @main
 def requests_may_be_pipelined_behind_the_handshake(s: Script) -> None:
     a = s.unconnected()
-    a.wire.send(connect_frame() + request(1, CREATE, create_body(s / "x")) + request(2, GET_DATA, read_body(s / "x")))
+    a.wire.send(
+        connect_frame() + request(1, CREATE, create_body(s / "x")) + request(2, GET_DATA, read_body(s / "x"))
+    )
     a._sent += [(1, CREATE), (2, GET_DATA)]
     a.connected()
     a.receive_all(2)
@@ -1875,7 +1975,6 @@ def first_frames_that_are_no_connect_request_close(s: Script) -> None:
         i32(4) + b"abcd",
         i32(8) + bytes(8),
         i32(27) + bytes(27),
-        i32(28) + bytes(28),
         i32(0xFFFFF + 1),
         i32(0x7FFFFFFF),
         b"GET / HTTP/1.1\r\n",
@@ -1891,7 +1990,20 @@ def first_frames_that_are_no_connect_request_close(s: Script) -> None:
 
 @main
 def frames_of_bad_lengths_close(s: Script) -> None:
-    for n, frame in enumerate((i32(-1), i32(0), i32(-2147483648), i32(0x7FFFFFFF), i32(0xFFFFF + 1), i32(4) + b"abcd", i32(7) + bytes(7), i32(1) + b"x", b"ruok", b"srvr")):
+    for n, frame in enumerate(
+        (
+            i32(-1),
+            i32(0),
+            i32(-2147483648),
+            i32(0x7FFFFFFF),
+            i32(0xFFFFF + 1),
+            i32(4) + b"abcd",
+            i32(7) + bytes(7),
+            i32(1) + b"x",
+            b"ruok",
+            b"srvr",
+        )
+    ):
         a = s.session(f"a{n}")
         a.wire.send(frame)
         a.until_end()
@@ -2054,6 +2166,25 @@ def create_session_from_a_client_is_an_unknown_operation(s: Script) -> None:
 
 
 @ours
+def requests_behind_close_session_get_no_reply(s: Script) -> None:
+    """The real server may still answer the first of them with SessionExpired, and log that."""
+    a, b = s.session(), s.session("b")
+    a.send(
+        (CREATE, create_body(s / "x")),
+        (GET_DATA, read_body(s / "x")),
+        (CLOSE_SESSION, b""),
+        (CREATE, create_body(s / "y")),
+        (GET_DATA, read_body(s / "x")),
+        (PING, b""),
+    )
+    assert [reply.err for reply in a.until_end()] == [0, 0, 0, None]
+    s.closed(a)
+    assert b.exists(s / "y").err == NO_NODE
+    again = s.session("again", session=a.id, password=a.password)
+    assert again.id == 0
+
+
+@ours
 def delete_container_from_a_client_is_refused(s: Script) -> None:
     a = s.session()
     a.create(s / "k", flags=4, op=CREATE_CONTAINER, err=0)
@@ -2111,7 +2242,7 @@ def comparable(payloads: list[bytes]) -> list[tuple[str, bytes]]:
         session, cxid, zxid, _, type = struct.unpack_from(">qiqqi", payload)
         number = sessions.setdefault(session, len(sessions))
         body = payload[32:]
-        if len(body) >= 12 and body[-12:-8] == i32(2) and type != -1:
+        if len(body) >= 12 and body[-12:-8] == i32(2):
             body = body[:-12] + b" and a digest"  # its value depends on times and session ids
         if type == CLOSE_SESSION and len(body) > 30:
             body = bytes(sorted(body))  # ephemerals have no order

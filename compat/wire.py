@@ -70,7 +70,9 @@ def acls(entries: Acl) -> bytes:
     return i32(len(entries)) + b"".join(i32(perms) + text(s) + text(i) for perms, s, i in entries)
 
 
-def create_body(path: Path, data: Path = b"", acl: Acl = OPEN, flags: int = 0, ttl: int | None = None) -> bytes:
+def create_body(
+    path: Path, data: Path = b"", acl: Acl = OPEN, flags: int = 0, ttl: int | None = None
+) -> bytes:
     return text(path) + text(data) + acls(acl) + i32(flags) + (b"" if ttl is None else i64(ttl))
 
 

@@ -102,7 +102,14 @@ class FakeChannel:
 class World:
     """One server core; ``seconds`` and ``wall`` are its clocks."""
 
-    def __init__(self, *, logged: bool = True, tree: DataTree | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        *,
+        logged: bool = True,
+        tree: DataTree | None = None,
+        clock: Callable[[], float] | None = None,
+        **settings: object,
+    ) -> None:
         config = attrs.evolve(embedded_config(), **settings)  # type: ignore[arg-type]
         self.seconds = 1000.0
         self.wall = 1_700_000_000_000
@@ -114,7 +121,7 @@ class World:
             self.tree,
             log=self.log if logged else None,
             wall_ms=lambda: self.wall,
-            clock=lambda: self.seconds,
+            clock=clock or (lambda: self.seconds),
             random=random.Random(1),
         )
         self.service = Service(self.server)
@@ -172,6 +179,7 @@ class Peer:
 
     def feed(self, data: bytes) -> None:
         """Bytes arrive."""
+        self.world.server.now = self.world.seconds
         self.cnxn.receive(data)
         self.world.settle()
 

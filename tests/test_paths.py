@@ -9,8 +9,37 @@ from hypothesis import strategies as st
 from zkpy import paths
 from zkpy.errors import BadArgumentsError
 
-GOOD = ["/", "/a", "/a/b", "/a b", "/...", "/.x", "/a..", "/a/.b", "/\u00e9", "/\ud7ff", "/\uf900", "/\uffef", "/~"]
-BAD = ["", "a", "a/b", "/a/", "//", "//a", "/a//b", "/.", "/..", "/./a", "/a/..", "/a/../b", "/\x00", "/a\x01"]
+GOOD = [
+    "/",
+    "/a",
+    "/a/b",
+    "/a b",
+    "/...",
+    "/.x",
+    "/a..",
+    "/a/.b",
+    "/\u00e9",
+    "/\ud7ff",
+    "/\uf900",
+    "/\uffef",
+    "/~",
+]
+BAD = [
+    "",
+    "a",
+    "a/b",
+    "/a/",
+    "//",
+    "//a",
+    "/a//b",
+    "/.",
+    "/..",
+    "/./a",
+    "/a/..",
+    "/a/../b",
+    "/\x00",
+    "/a\x01",
+]
 BAD += ["/a\x1f", "/a\x7f", "/a\x9f", "/\ue000", "/\uf8ff", "/\ufff0", "/\uffff", "/\U0001f600"]
 
 

@@ -70,7 +70,6 @@ def test_missing_files_raise_oserror(disk: RealDisk, tmp_path: Path) -> None:
 
 @pytest.mark.trio
 async def test_syncs_at_the_same_time(disk: RealDisk, tmp_path: Path) -> None:
-    before = descriptors()
     files = [disk.create(f"{tmp_path}/{n}") for n in range(4)]
     async with trio.open_nursery() as nursery:
         for file in files:
@@ -79,8 +78,38 @@ async def test_syncs_at_the_same_time(disk: RealDisk, tmp_path: Path) -> None:
         nursery.start_soon(disk.sync_dir, str(tmp_path))
     for file in files:
         file.close()
+
+
+@pytest.mark.trio
+async def test_nothing_is_left_open(tmp_path: Path) -> None:
+    before = descriptors()
+    with RealDisk(inline_below_us=0) as disk:
+        file = disk.create(f"{tmp_path}/x")
+        await file.sync()
+        assert file.start_sync(lambda error: None)
+        file.close()
     disk.close()
     assert descriptors() == before
+
+
+@pytest.mark.trio
+async def test_a_reported_sync(tmp_path: Path) -> None:
+    heard: list[OSError | None] = []
+    with RealDisk() as disk:
+        file = disk.create(f"{tmp_path}/x")
+        file.write(b"x")
+        for _ in range(3):
+            assert file.start_sync(heard.append)
+            await trio.lowlevel.wait_readable(disk.reports.fileno())
+            disk.reports.collect()
+        bad = disk.create("/dev/null")
+        assert bad.start_sync(heard.append)
+        await trio.lowlevel.wait_readable(disk.reports.fileno())
+        disk.reports.collect()
+        bad.close()
+        file.close()
+    assert heard[:3] == [None] * 3
+    assert isinstance(heard[3], OSError)
 
 
 @pytest.mark.trio

@@ -62,6 +62,7 @@ async def running(
     any_port: bool = False,
     listener: socket.socket | None = None,
     last_zxid: int = 0,
+    own_loop: bool = False,
     disk: Disk | None = None,
     wall_ms: WallClock = realports.wall_ms,
     clock: MonotonicClock = realports.monotonic,
@@ -71,6 +72,7 @@ async def running(
 
     *any_port* takes the next free port when the configured one is in use; *listener* is listened on instead
     of the configured port, and closed in the end. A server in memory counts its zxids on from *last_zxid*.
+    *own_loop* says that the event loop has nothing else to do than to run this server.
 
     Raises:
         ConfigError: the client port cannot be used.
@@ -109,6 +111,7 @@ async def running(
             service,
             [listener] if listener is not None else [],
             keep_alive=config.client_tcp_keep_alive,
+            linger=own_loop,
             reports=own_disk.reports if isinstance(own_disk, realports.RealDisk) else None,
         )
         node = Node(config, server, service, listener)

@@ -21,6 +21,8 @@ from typing import Final
 
 import trio
 
+from zkpy.uring import UringSyncer
+
 INLINE_BELOW_US: Final = 250
 """A sync that takes less than this is cheaper on the spot than handed to a thread and back."""
 
@@ -72,13 +74,15 @@ class _Bell:
         os.read(self._out, 8)
 
     def wait_blocking(self) -> None:
-        select.select([self._out], [], [])
+        poll = select.poll()
+        poll.register(self._out, select.POLLIN)
+        poll.poll()
         os.read(self._out, 8)
 
     def close(self) -> None:
-        os.close(self._out)
-        if self._in != self._out:
-            os.close(self._in)
+        for fd in {self._in, self._out} - {-1}:
+            os.close(fd)
+        self._in = self._out = -1
 
 
 class _Worker:
@@ -175,17 +179,28 @@ class LogSyncer:
         if done is not None:
             done(error)
 
+    def wait(self, fd: int) -> None:
+        """Let a sync of *fd* that is under way end; nobody hears of it any more."""
+        if self._done is not None and self._fd == fd:
+            self._bell.wait_blocking()
+            self._done = self._error = None
+
     def close(self) -> None:
-        """End the thread; a sync under way is waited for."""
+        """End the thread; a sync under way is waited for. A second call does nothing."""
         if self._thread is not None:
-            if self._done is not None:
-                self._bell.wait_blocking()
-                self._done = None
+            self.wait(self._fd)
             self._fd = -1
             self._gate.release()
             self._thread.join()
             self._thread = None
         self._bell.close()
+
+
+def _best_syncer() -> LogSyncer | UringSyncer:
+    try:
+        return UringSyncer()
+    except OSError:
+        return LogSyncer()
 
 
 class _OffLoop:
@@ -246,7 +261,10 @@ class RealFile:
 
     def start_sync(self, done: Callable[[OSError | None], None]) -> bool:
         """Begin a sync without waiting; *done* hears of its end when ``RealDisk.reports`` are collected."""
-        self._disk.reports.start(self._fd, done)
+        try:
+            self._disk.reports.start(self._fd, done)
+        except OSError:  # not on this file system
+            return False
         return True
 
     def _timed_sync(self) -> None:
@@ -263,9 +281,10 @@ class RealFile:
         _datasync(self._fd)
 
     def close(self) -> None:
-        """Release the file; does not sync. A second call does nothing."""
+        """Release the file; does not sync, but lets a sync under way end. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            self._disk.reports.wait(fd)
             os.close(fd)
 
 
@@ -312,7 +331,7 @@ class RealDisk:
     def __init__(self, inline_below_us: int = INLINE_BELOW_US) -> None:
         self.inline_below_ns = inline_below_us * 1000
         self.off_loop = _OffLoop()
-        self.reports = LogSyncer()
+        self.reports: LogSyncer | UringSyncer = _best_syncer()
 
     def __enter__(self) -> RealDisk:
         return self

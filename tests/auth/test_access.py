@@ -55,7 +55,12 @@ def test_super_and_skip_acl_pass_every_check() -> None:
 
 
 def test_fixing_drops_duplicates_and_keeps_the_order() -> None:
-    entries = ((ALL, "world", "anyone"), (READ, "ip", "::1"), (ALL, "world", "anyone"), (READ, "world", "anyone"))
+    entries = (
+        (ALL, "world", "anyone"),
+        (READ, "ip", "::1"),
+        (ALL, "world", "anyone"),
+        (READ, "world", "anyone"),
+    )
     assert Access().fix(entries, HOME) == (entries[0], entries[1], entries[3])
 
 
@@ -84,7 +89,9 @@ def test_auth_becomes_an_entry_per_authenticated_identity() -> None:
         ((ALL, "world", "anyone"), (ALL, "nobody", "x")),
     ],
 )
-def test_lists_that_cannot_be_used_are_invalid(entries: tuple[tuple[int, str | None, str | None], ...] | None) -> None:
+def test_lists_that_cannot_be_used_are_invalid(
+    entries: tuple[tuple[int, str | None, str | None], ...] | None,
+) -> None:
     for access in (Access(), Access(ensemble_names=frozenset(["mine"])), Access(digest_enabled=False)):
         with pytest.raises(InvalidAclError):
             access.fix(entries, HOME)
@@ -166,4 +173,8 @@ def test_who_am_i_shows_no_hash() -> None:
 
 
 def test_identities_keep_their_order() -> None:
-    assert add_identities(HOME, ("a", "1"), ("ip", "127.0.0.1"), ("a", "2")) == (*HOME, ("a", "1"), ("a", "2"))
+    assert add_identities(HOME, ("a", "1"), ("ip", "127.0.0.1"), ("a", "2")) == (
+        *HOME,
+        ("a", "1"),
+        ("a", "2"),
+    )

@@ -58,8 +58,14 @@ def payload(tree: DataTree, zxid: int, txn: Txn, session: int = SESSION) -> byte
     return encode_payload(header, txn.type, txn.encode(), digest)
 
 
-def create(path: str, data: bytes | None = b"", owner: int | None = 0, type: int = opcodes.CREATE) -> Create:
-    return Create(type, path.encode(), data, OPEN, owner, -1)
+def create(
+    path: str,
+    data: bytes | None = b"",
+    owner: int | None = 0,
+    type: int = opcodes.CREATE,
+    parent_cversion: int = -1,
+) -> Create:
+    return Create(type, path.encode(), data, OPEN, owner, parent_cversion)
 
 
 def all_kinds() -> list[Txn]:

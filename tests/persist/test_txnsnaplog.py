@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 
 import pytest
 
@@ -48,7 +49,7 @@ def with_snapshots(*zxids: int, epoch: int = 0, upto: int = 20) -> tuple[MemoryD
         write_snapshot_now(disk, LOGS, tree.view())
     for at in range(1, upto + 1):
         zxid = (epoch << 32) + at
-        payloads.append(payload(tree, zxid, create(f"/n{at}", b"x" * at)))
+        payloads.append(payload(tree, zxid, create(f"/n{at}", b"x" * at, parent_cversion=at)))
         if at in zxids:
             write_snapshot_now(disk, LOGS, tree.view())
     return disk, payloads, tree
@@ -88,8 +89,6 @@ class TestDirectories:
         disk.put("/b/version-2/snapshot.0", b"")
         with pytest.raises(DataDirError, match="Log directory has snapshot files"):
             DataDir(disk, "/a", "/b")
-        with pytest.raises(DataDirError, match="Log directory has snapshot files"):
-            DataDir(disk, "/b", "/b2").disk.put("/b2/version-2/snapshot.1", b"") or DataDir(disk, "/b", "/b2")
         disk.put("/c/version-2/log.1", b"")
         with pytest.raises(DataDirError, match="Snapshot directory has log files"):
             DataDir(disk, "/c", "/e")
@@ -243,7 +242,6 @@ class TestHoles:
         disk, payloads, tree = with_snapshots(0, upto=8)
         content = log_bytes(payloads[:4])
         put_log(disk, payloads[4:], 5)
-        harmless = 0
         for cut in range(len(content)):
             for padding in (0, 600):
                 disk.put(f"{LOGS}/log.1", content[:cut] + bytes(padding))
@@ -251,7 +249,7 @@ class TestHoles:
                     restore(disk)
         disk.put(f"{LOGS}/log.1", content + b"\0\0\0\0torn")
         restored = restore(disk)
-        assert contents(restored.tree) == contents(tree) and harmless == 0
+        assert contents(restored.tree) == contents(tree)
 
     def test_a_torn_earlier_log_before_another_epoch_is_refused(self) -> None:
         disk, payloads, tree = with_snapshots(0, epoch=1, upto=4)
@@ -419,10 +417,8 @@ class TestTruncate:
                         raise OSError(errno.EIO, "crash")
 
             disk.fault = fault
-            try:
+            with suppress(StorageError):
                 opened(disk).truncate(5)
-            except StorageError:
-                pass
             disk.fault = None
             disk.crash()
             assert restore(disk).last_zxid in (5, 8, 16, 20)

@@ -40,7 +40,9 @@ NAMES = st.sampled_from(["a", "b", "a/b", "a/c", "b/a", "a/b/c", "", "zookeeper/
 PATHS = NAMES.map(lambda name: "/" + name)
 DATA = st.one_of(st.none(), st.binary(max_size=6))
 VERSIONS = st.sampled_from([-1, -1, -1, 0, 1, 2])
-ACLS = st.sampled_from([OPEN, OPEN, [(1, "world", "anyone")], [(31, "digest", "x:y")], [], [(31, "ip", "127.0.0.1")]])
+ACLS = st.sampled_from(
+    [OPEN, OPEN, [(1, "world", "anyone")], [(31, "digest", "x:y")], [], [(31, "ip", "127.0.0.1")]]
+)
 
 creates = st.one_of(
     st.builds(
@@ -52,25 +54,38 @@ creates = st.one_of(
         st.integers(0, 4),
     ),
     st.builds(lambda path: (CREATE_CONTAINER, create_body(path, b"", OPEN, 4)), PATHS),
-    st.builds(lambda path, flags: (CREATE_TTL, create_body(path, b"", OPEN, flags, 5)), PATHS, st.integers(5, 6)),
+    st.builds(
+        lambda path, flags: (CREATE_TTL, create_body(path, b"", OPEN, flags, 5)), PATHS, st.integers(5, 6)
+    ),
 )
 simple = st.one_of(
     creates,
     creates,
     st.builds(lambda path, version: (DELETE, text(path) + i32(version)), PATHS, VERSIONS),
-    st.builds(lambda path, data, version: (SET_DATA, text(path) + text(data) + i32(version)), PATHS, DATA, VERSIONS),
+    st.builds(
+        lambda path, data, version: (SET_DATA, text(path) + text(data) + i32(version)), PATHS, DATA, VERSIONS
+    ),
 )
 checks = st.builds(lambda path, version: (CHECK, text(path) + i32(version)), PATHS, VERSIONS)
 multis = st.lists(st.one_of(simple, simple, checks), max_size=5).map(lambda ops: (MULTI, multi_body(ops)))
-set_acls = st.builds(lambda path, acl, version: (SET_ACL, text(path) + acls(acl) + i32(version)), PATHS, ACLS, VERSIONS)
-broken = st.builds(lambda op, body: (op, body), st.sampled_from([CREATE, MULTI, DELETE, SET_DATA]), st.binary(max_size=9))
+set_acls = st.builds(
+    lambda path, acl, version: (SET_ACL, text(path) + acls(acl) + i32(version)), PATHS, ACLS, VERSIONS
+)
+broken = st.builds(
+    lambda op, body: (op, body), st.sampled_from([CREATE, MULTI, DELETE, SET_DATA]), st.binary(max_size=9)
+)
 requests = st.lists(st.one_of(simple, simple, multis, set_acls, broken), min_size=1, max_size=6)
 
 
 def contents(tree: DataTree) -> list[tuple[bytes, bytes, object, set[bytes]]]:
     """Everything that two equal trees agree on."""
     return sorted(
-        (path, encode_node(path, node)[:-68] + encode_node(path, node)[-60:], node.acl.entries, set(node.children or ()))
+        (
+            path,
+            encode_node(path, node)[:-68] + encode_node(path, node)[-60:],
+            node.acl.entries,
+            set(node.children or ()),
+        )
         for path, node in tree.nodes.items()
     )
 
@@ -254,7 +269,9 @@ def test_large_requests_are_limited_together() -> None:
 def test_a_server_without_a_log_commits_at_the_end_of_the_round() -> None:
     world = World(logged=False)
     client = world.client()
-    assert [reply.err for reply in client.pipeline((CREATE, create_body("/a")), (CREATE, create_body("/a")))] == [0, -110]
+    assert [
+        reply.err for reply in client.pipeline((CREATE, create_body("/a")), (CREATE, create_body("/a")))
+    ] == [0, -110]
 
 
 def test_a_resumed_session_takes_over_from_its_old_connection() -> None:

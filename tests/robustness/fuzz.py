@@ -14,9 +14,11 @@ again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import select
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +30,7 @@ from tests.robustness.generator import LIMIT, Input, Maker
 from tests.robustness.harness import SUPER_DIGEST, Client, Failure, Server, defines, read_to_end, until
 
 CLOSE_WITHIN_S: Final = 10.0
+QUIET_S: Final = 0.005
 CLEAN_WITHIN_S: Final = 0.5
 RSS_MARGIN: Final = 12 << 20
 """The allocator's own ups and downs; a leak of 16 bytes per input byte passes it within a few rounds."""
@@ -36,7 +39,7 @@ CHECK_EVERY: Final = 1000
 PROTECTED: Final[wire.Acl] = [(1, "world", "anyone"), (31, "digest", SUPER_DIGEST)]
 
 SETTINGS: Final = (
-    "-Djute.maxbuffer=%d" % LIMIT,
+    f"-Djute.maxbuffer={LIMIT}",
     *defines(
         snapCount=1000,
         preAllocSize=64,
@@ -50,13 +53,14 @@ SETTINGS: Final = (
 class Fuzzer:
     """One server and the inputs it was sent. *work* is an empty directory."""
 
-    def __init__(self, work: Path, seed: int, fault: str | None = None) -> None:
+    def __init__(self, work: Path, seed: int, fault: str | None = None, every: int = CHECK_EVERY) -> None:
         config = work / "zoo.cfg"
         config.write_text(
-            f"dataDir={work / 'data'}\ntickTime=200\nmaxSessionTimeout=800\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n"
-            "admin.enableServer=false\nclientPort=0\nclientPortAddress=127.0.0.1\n"
+            f"dataDir={work / 'data'}\ntickTime=200\nmaxSessionTimeout=800\nmaxClientCnxns=0\nclientPort=0\n"
+            "clientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
         )
         self.seed = seed
+        self.every = every
         self.count = 0
         self.slowest_s = 0.0
         self.rss: list[int] = []
@@ -71,6 +75,7 @@ class Fuzzer:
             for path in ("/", "/zookeeper"):
                 guard.ok(wire.SET_ACL, wire.text(path) + wire.acls(PROTECTED) + wire.i32(-1))
             self._print = self._fingerprint(guard)
+            _furnish(guard)
         self._fds = self.server.fds()
 
     def _guard(self) -> Client:
@@ -86,17 +91,20 @@ class Fuzzer:
             self._last = number
             case = self._maker.make(number)
             try:
-                self._send(case)
+                self.send(case)
             except (OSError, Failure) as error:
                 raise self._failure(case, error) from error
             self.count += 1
-            if self.count % CHECK_EVERY == 0 or number == first + count - 1:
+            if self.count % self.every == 0 or number == first + count - 1:
                 try:
                     self.check()
                 except (OSError, Failure, AssertionError) as error:
                     raise self._failure(case, error) from error
 
     def _failure(self, case: Input, error: BaseException) -> Failure:
+        if not isinstance(error, Failure):
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it may be dying
+                self.server.process.wait(2)
         data = b"".join(case.pieces).hex()
         shown = data if len(data) < 4000 else f"{data[:4000]}... ({len(data) // 2} bytes)"
         return Failure(
@@ -105,7 +113,8 @@ class Fuzzer:
             f"the server's stderr ends with:\n{self.server.stderr()[-3000:]}"
         )
 
-    def _send(self, case: Input) -> None:
+    def send(self, case: Input) -> None:
+        """One input on a connection of its own. Raises Failure when the server does not close that."""
         sock = self.server.connect(CLOSE_WITHIN_S)
         try:
             if case.handshake:
@@ -114,6 +123,10 @@ class Fuzzer:
             many = len(case.pieces) > 1 and max(map(len, case.pieces)) < 1000
             for piece in case.pieces if many else [b"".join(case.pieces)]:
                 _feed(sock, piece)
+            if self._last % 4 == 0:
+                # Let it answer: else the end of the stream mostly comes before the writes are synced.
+                while select.select([sock], [], [], QUIET_S)[0] and sock.recv(65536):
+                    pass
             sock.shutdown(socket.SHUT_WR)
             read_to_end(sock)
         except (BrokenPipeError, ConnectionError) as error:
@@ -135,7 +148,10 @@ class Fuzzer:
         if not server.alive():
             raise Failure(f"the server ended with status {server.process.poll()}")
         until(
-            lambda: server.monitor()["zk_global_sessions"] == "0" and server.monitor()["zk_num_alive_connections"] == "1",
+            lambda: (
+                server.monitor()["zk_global_sessions"] == "0"
+                and server.monitor()["zk_num_alive_connections"] == "1"
+            ),
             "sessions and connections back to none",
         )
         with self._guard() as guard:
@@ -147,6 +163,7 @@ class Fuzzer:
                 raise Failure("what nobody may write has changed")
             for root in (b"/open", b"/zookeeper/quota"):
                 _clear(guard, root)
+            _furnish(guard)
         monitor = server.monitor()
         if monitor["zk_watch_count"] != "0" or monitor["zk_ephemerals_count"] != "0":
             raise Failure("watches or ephemerals are left")
@@ -208,6 +225,12 @@ def _feed(sock: socket.socket, data: bytes) -> None:
             rest = rest[sock.send(rest[:65536]) :]
 
 
+def _furnish(client: Client) -> None:
+    """Something to read, change and delete."""
+    for path in (b"/open/a", b"/open/a/b", b"/open/b", b"/open/b/a", b"/open/b/c", b"/open/c"):
+        client.ok(wire.CREATE, wire.create_body(path, path))
+
+
 def _clear(client: Client, root: bytes) -> None:
     """Delete everything below *root*, children first."""
     todo = [root]
@@ -221,7 +244,9 @@ def _clear(client: Client, root: bytes) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)

@@ -18,7 +18,9 @@ LIMIT: Final = 32768
 """``jute.maxbuffer`` of the server that is attacked: small, so that the limit itself is hit often."""
 
 LENGTHS: Final = (-(2**31), -2, -1, 0, 1, 2, 2**31 - 1, LIMIT, LIMIT + 1, 2 * LIMIT, 0x7FFFFF00)
-WORDS: Final = b"conf cons crst dirs dump envi gtmk ruok stmk srvr srst stat wchc wchp wchs mntr isro hash".split()
+WORDS: Final = (
+    b"conf cons crst dirs dump envi gtmk ruok stmk srvr srst stat wchc wchp wchs mntr isro hash".split()
+)
 OPS: Final = (*range(-1, 23), *range(99, 109), -10, -11, -2, 127, 0x72756F6B, 2**31 - 1, -(2**31))
 INTS: Final = (0, 1, -1, 2, 3, 4, 5, 6, 7, 2**31 - 1, -(2**31), 255)
 LONGS: Final = (0, 1, -1, 2**63 - 1, -(2**63), 1 << 40, (1 << 40) - 1, -(1 << 56))
@@ -45,11 +47,7 @@ class Maker:
         """Input *number*; depends on nothing else but the seed and ``known``."""
         r = self.random
         r.seed(self._seed * 1_000_003 + number)
-        kind, weight = "", r.random()
-        for kind, maker, share in _KINDS:
-            weight -= share
-            if weight < 0:
-                break
+        (kind, maker, _) = r.choices(_KINDS, _SHARES)[0]
         handshake, pieces = maker(self)
         if r.random() < 0.15:
             pieces = self._cut_up(pieces)
@@ -59,7 +57,9 @@ class Maker:
 
     def name(self) -> bytes:
         r = self.random
-        return r.choice((b"a", b"b", b"c", b"x-", b"%d" % r.randrange(50), "ü".encode(), "中".encode(), b"q q"))
+        return r.choice(
+            (b"a", b"b", b"c", b"x-", b"%d" % r.randrange(50), "ü".encode(), "中".encode(), b"q q")
+        )
 
     def path(self) -> bytes | None:
         r = self.random
@@ -67,7 +67,9 @@ class Maker:
         if dice < 0.6:
             return b"/open/" + b"/".join(self.name() for _ in range(r.choice((1, 1, 1, 2, 3))))
         if dice < 0.7:
-            return r.choice((b"/", b"/open", b"/guard", b"/guard/a", b"/guard/b/c", b"/zookeeper", b"/zookeeper/quota"))
+            return r.choice(
+                (b"/", b"/open", b"/guard", b"/guard/a", b"/guard/b/c", b"/zookeeper", b"/zookeeper/quota")
+            )
         if dice < 0.8:
             subtree = r.choice((b"", b"/open", b"/open/a", b"/guard", b"/open/a/b"))
             last = r.choice((b"", b"/zookeeper_limits", b"/zookeeper_stats"))
@@ -171,7 +173,13 @@ class Maker:
             return wire.text(self.path()) + wire.acls(self.acl()) + wire.i32(self.version())
         if op in (wire.EXISTS, wire.GET_DATA, wire.GET_CHILDREN, wire.GET_CHILDREN2):
             return wire.read_body(self.path(), r.choice((0, 0, 1, 255)))
-        if op in (wire.GET_ACL, wire.SYNC, wire.GET_EPHEMERALS, wire.GET_ALL_CHILDREN_NUMBER, wire.DELETE_CONTAINER):
+        if op in (
+            wire.GET_ACL,
+            wire.SYNC,
+            wire.GET_EPHEMERALS,
+            wire.GET_ALL_CHILDREN_NUMBER,
+            wire.DELETE_CONTAINER,
+        ):
             return wire.text(self.path())
         if op in (wire.ADD_WATCH, wire.CHECK_WATCHES, wire.REMOVE_WATCHES):
             return wire.text(self.path()) + wire.i32(r.choice(INTS))
@@ -181,7 +189,9 @@ class Maker:
             lists = [self.paths() for _ in range(r.choice((3, 5, 5, 2, 0)))]
             return wire.i64(r.choice(LONGS)) + b"".join(lists)
         if op == wire.AUTH:
-            scheme = r.choice(("digest", "digest", "ip", "world", "super", "sasl", "x509", "", None, b"\xff", "ensemble"))
+            scheme = r.choice(
+                ("digest", "digest", "ip", "world", "super", "sasl", "x509", "", None, b"\xff", "ensemble")
+            )
             secret = r.choice((b"a:b", b"", None, b"u:" + r.randbytes(20), b"\xff\xfe", b":", b"super:wrong"))
             return wire.i32(r.choice(INTS)) + wire.text(scheme) + wire.text(secret)
         if op == wire.SASL:
@@ -204,7 +214,14 @@ class Maker:
         if op == wire.MULTI_READ:
             choices: tuple[int, ...] = (wire.GET_DATA, wire.GET_CHILDREN)
         else:
-            choices = (wire.CREATE, wire.CREATE2, wire.DELETE, wire.SET_DATA, wire.CHECK, wire.CREATE_CONTAINER)
+            choices = (
+                wire.CREATE,
+                wire.CREATE2,
+                wire.DELETE,
+                wire.SET_DATA,
+                wire.CHECK,
+                wire.CREATE_CONTAINER,
+            )
         ops: list[tuple[int, bytes]] = []
         for _ in range(r.choice((0, 1, 2, 3, 10, 300 if r.random() < 0.2 else 5))):
             kind = r.choice(choices) if r.random() < 0.95 else r.choice(OPS)
@@ -221,7 +238,10 @@ class Maker:
     def frame(self) -> bytes:
         r = self.random
         dice = r.random()
-        op = r.choice(OPS) if dice < 0.2 else r.choice(OPS[2:24]) if dice < 0.7 else r.choice(OPS[25:33])
+        if dice < 0.3:
+            op = r.choice((wire.CREATE, wire.CREATE2, wire.SET_DATA, wire.DELETE, wire.MULTI, wire.GET_DATA))
+        else:
+            op = r.choice(OPS) if dice < 0.45 else r.choice(OPS[2:24]) if dice < 0.8 else r.choice(OPS[25:33])
         xid = r.choice((1, 2, 3, 0, -1, -2, -4, -8, r.getrandbits(31)))
         return wire.request(xid, op, self.body(op))
 
@@ -373,3 +393,4 @@ _KINDS: Final[tuple[tuple[str, Kind, float], ...]] = (
     ("big", Maker.big, 0.02),
     ("other protocol", Maker.other_protocol, 0.02),
 )
+_SHARES: Final = [share for _, _, share in _KINDS]

@@ -62,7 +62,11 @@ class Server:
         self.pid = self.process.pid
         self.host, self.port = "127.0.0.1", 0
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.kill()
+                raise
 
     def wait_ready(self) -> None:
         """Return when clients can connect."""
@@ -102,6 +106,16 @@ class Server:
 
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def whereabouts(self) -> str:
+        """What the process and its threads are doing, for a report about one that does not answer."""
+        out = []
+        with contextlib.suppress(OSError):
+            for task in sorted(Path(f"/proc/{self.pid}/task").iterdir()):
+                parts = [(task / name).read_text().strip() for name in ("comm", "wchan", "syscall")]
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                out.append(" ".join((task.name, state, *parts)))
+        return "\n".join(out)
 
     # -- seen from outside ---------------------------------------------------------------------------------
 
@@ -196,10 +210,14 @@ class Client:
         self.xid = 0
         self.events: list[bytes] = []
         self._buffer = bytearray()
-        sock.sendall(wire.connect_frame(**fields))  # type: ignore[arg-type]
-        payload = self.frame()
-        if payload is None:
-            raise ConnectionError("closed instead of a session")
+        try:
+            sock.sendall(wire.connect_frame(**fields))  # type: ignore[arg-type]
+            payload = self.frame()
+            if payload is None:
+                raise ConnectionError("closed instead of a session")
+        except BaseException:
+            sock.close()
+            raise
         _, self.timeout_ms, self.session = struct.unpack_from(">iiq", payload)
         self.password = payload[20:36]
 
@@ -264,7 +282,9 @@ class Client:
         return got.body
 
     def auth(self, credentials: str = SUPER) -> None:
-        self.sock.sendall(wire.request(-4, wire.AUTH, wire.i32(0) + wire.text("digest") + wire.text(credentials)))
+        self.sock.sendall(
+            wire.request(-4, wire.AUTH, wire.i32(0) + wire.text("digest") + wire.text(credentials))
+        )
         assert self.answer().err == 0
 
     def create(self, path: bytes | str, data: bytes | None = b"", flags: int = 0) -> int:

@@ -40,7 +40,20 @@ from zkpy.errors import KeeperError
 from zkpy.pipeline import final
 from zkpy.server import cnxn as cnxn_module
 
-NAMES = ["/", "", "/a", "/a/b", "/null", "/none", "/hidden", "/open-and-more", "/zookeeper", "x", "/\0", "/a/"]
+NAMES = [
+    "/",
+    "",
+    "/a",
+    "/a/b",
+    "/null",
+    "/none",
+    "/hidden",
+    "/open-and-more",
+    "/zookeeper",
+    "x",
+    "/\0",
+    "/a/",
+]
 
 
 def furnished(**settings: object) -> tuple[World, Peer]:
@@ -58,7 +71,9 @@ reads = st.tuples(
     st.sampled_from([EXISTS, GET_DATA, GET_CHILDREN, GET_CHILDREN2, PING, SYNC]),
     st.one_of(
         st.builds(read_body, st.sampled_from(NAMES), st.integers(0, 2)),
-        st.builds(lambda name, watch: read_body(name, watch) + b"more", st.sampled_from(NAMES), st.integers(0, 1)),
+        st.builds(
+            lambda name, watch: read_body(name, watch) + b"more", st.sampled_from(NAMES), st.integers(0, 1)
+        ),
         st.binary(max_size=9),
     ),
 )
@@ -66,7 +81,9 @@ reads = st.tuples(
 
 @given(batch=st.lists(reads, max_size=8), cuts=st.lists(st.integers(1, 40), max_size=12))
 @settings(max_examples=300, deadline=None)
-def test_the_fast_path_gives_the_bytes_of_the_handlers(batch: list[tuple[int, bytes]], cuts: list[int]) -> None:
+def test_the_fast_path_gives_the_bytes_of_the_handlers(
+    batch: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
     world, fast = furnished()
     slow = world.client()
     expected = []
@@ -91,7 +108,9 @@ def test_the_fast_path_gives_the_bytes_of_the_handlers(batch: list[tuple[int, by
 
 @pytest.mark.parametrize("enforced", [False, True])
 def test_replies_come_in_the_order_of_the_requests(enforced: bool) -> None:
-    settings: dict[str, object] = {"enforce_auth_enabled": True, "enforce_auth_schemes": ("ip",)} if enforced else {}
+    settings: dict[str, object] = (
+        {"enforce_auth_enabled": True, "enforce_auth_schemes": ("ip",)} if enforced else {}
+    )
     _, client = furnished(**settings)
     replies = client.pipeline(
         (GET_DATA, read_body("/a")),
@@ -103,7 +122,15 @@ def test_replies_come_in_the_order_of_the_requests(enforced: bool) -> None:
         (GET_CHILDREN, read_body("/z")),
     )
     first = client._xid - 6
-    assert [reply.xid for reply in replies] == [first, first + 1, first + 2, -2, first + 4, first + 5, first + 6]
+    assert [reply.xid for reply in replies] == [
+        first,
+        first + 1,
+        first + 2,
+        -2,
+        first + 4,
+        first + 5,
+        first + 6,
+    ]
     assert b"data" in replies[0].body and b"new" in replies[2].body
     assert [reply.err for reply in replies] == [0, 0, 0, 0, -101, 0, 0]
 
@@ -120,7 +147,9 @@ def test_events_precede_the_reply_of_the_write_that_caused_them() -> None:
 def test_requests_behind_the_handshake_are_answered_after_it() -> None:
     world = World()
     client = Peer(world)
-    client.feed(connect_frame() + request(1, CREATE, create_body("/x")) + request(2, GET_DATA, read_body("/x")))
+    client.feed(
+        connect_frame() + request(1, CREATE, create_body("/x")) + request(2, GET_DATA, read_body("/x"))
+    )
     frames = client.channel.frames()
     assert [frame[:4] for frame in frames] == [i32(0), i32(1), i32(2)]
 
@@ -171,11 +200,15 @@ def test_only_the_server_itself_deletes_containers() -> None:
     client.call(CREATE_CONTAINER, create_body("/k", flags=4))
     assert client.call(DELETE_CONTAINER, text("/k")).err == -102
     assert client.exists("/k").err == 0
+    replies = client.pipeline((CREATE, create_body("/x")), (DELETE_CONTAINER, text("/k")))
+    assert [reply.err for reply in replies] == [0, -102]  # in the order of the requests
 
 
 def test_close_session_is_answered_and_nothing_behind_it() -> None:
     world, client = furnished()
-    replies = client.pipeline((GET_DATA, read_body("/a")), (CLOSE_SESSION, b""), (PING, b""), (CREATE, create_body("/y")))
+    replies = client.pipeline(
+        (GET_DATA, read_body("/a")), (CLOSE_SESSION, b""), (PING, b""), (CREATE, create_body("/y"))
+    )
     assert [reply.err for reply in replies] == [0, 0] and client.closed
     assert world.service.cnxns == {} and b"/y" not in world.tree.nodes
 
@@ -259,7 +292,9 @@ def test_watches_end_with_the_connection() -> None:
     assert client.cnxn.out == []
 
 
-def test_a_client_that_does_not_read_is_not_read_from_and_goes_on_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_is_not_read_from_and_goes_on_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(cnxn_module, "UNSENT_PAUSE", 4000)
     _, client = furnished()
     client.set("/a", b"x" * 1000)

@@ -14,7 +14,8 @@ from zkpy.server.handshake import connect_response, decode_connect, invalid_sess
 
 
 @pytest.mark.parametrize(
-    ("tail", "read_only", "known"), [(b"", False, False), (b"\0", False, True), (b"\1", True, True), (b"\7more", True, True)]
+    ("tail", "read_only", "known"),
+    [(b"", False, False), (b"\0", False, True), (b"\1", True, True), (b"\7more", True, True)],
 )
 def test_the_read_only_byte_is_optional(tail: bytes, read_only: bool, known: bool) -> None:
     frame = connect_frame(protocol=3, zxid=5, timeout_ms=-1, session=-9, password=b"secret", read_only=tail)
@@ -25,10 +26,18 @@ def test_the_read_only_byte_is_optional(tail: bytes, read_only: bool, known: boo
 
 def test_it_reads_what_the_generated_record_writes() -> None:
     got = decode_connect(Record(0, 1, 2, 3, None, True).encode())
-    assert (got.last_zxid_seen, got.timeout_ms, got.session_id, got.password, got.read_only) == (1, 2, 3, None, True)
+    assert (got.last_zxid_seen, got.timeout_ms, got.session_id, got.password, got.read_only) == (
+        1,
+        2,
+        3,
+        None,
+        True,
+    )
 
 
-@pytest.mark.parametrize("payload", [b"", bytes(23), bytes(26), pack(">iqiq", 0, 0, 0, 0) + pack(">i", 9) + b"short"])
+@pytest.mark.parametrize(
+    "payload", [b"", bytes(23), bytes(26), pack(">iqiq", 0, 0, 0, 0) + pack(">i", 9) + b"short"]
+)
 def test_a_frame_that_is_too_short_closes(payload: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_connect(payload)

@@ -32,12 +32,20 @@ ints = st.integers(-(2**31), 2**31 - 1)
 longs = st.integers(-(2**63), 2**63 - 1)
 path = st.text(alphabet="/abc\u00e9", max_size=8).map(str.encode)
 data = st.one_of(st.none(), st.binary(max_size=8))
-text = st.text(alphabet="ab:\u00e9\U0001f600", max_size=5)
+text = st.text(alphabet="ab:\u00e9", max_size=5)
 acl = st.lists(st.tuples(ints, text, text), max_size=3).map(tuple)
 plain_creates = st.builds(
-    Create, st.sampled_from([opcodes.CREATE, opcodes.CREATE2]), path, data, acl, st.sampled_from([0, None]), ints
+    Create,
+    st.sampled_from([opcodes.CREATE, opcodes.CREATE2]),
+    path,
+    data,
+    acl,
+    st.sampled_from([0, None]),
+    ints,
 )
-containers = st.builds(Create, st.just(opcodes.CREATE_CONTAINER), path, data, acl, st.just(CONTAINER_OWNER), ints)
+containers = st.builds(
+    Create, st.just(opcodes.CREATE_CONTAINER), path, data, acl, st.just(CONTAINER_OWNER), ints
+)
 ttls = st.builds(
     Create, st.just(opcodes.CREATE_TTL), path, data, acl, st.integers(1, 2**40 - 1).map(ttl_owner), ints
 )
@@ -105,7 +113,11 @@ def test_payloads_are_read_back_as_written(
     assert entry.digest == (0 if digest is None else digest % 2**64)
 
 
-@given(st.sampled_from([1, 2, 5, 7, 14, 15, 19, 20, 21, -1, -10, -11, 16, 13, 3]), st.binary(max_size=40), st.booleans())
+@given(
+    st.sampled_from([1, 2, 5, 7, 14, 15, 19, 20, 21, -1, -10, -11, 16, 13, 3]),
+    st.binary(max_size=40),
+    st.booleans(),
+)
 def test_any_bytes_are_decoded_or_refused(type: int, data: bytes, nested: bool) -> None:
     try:
         txn, pos = decode_txn(type, data, nested=nested)
@@ -120,7 +132,9 @@ def test_creates_from_before_3_4_have_no_cversion() -> None:
     assert isinstance(txn, Create) and txn.parent_cversion == -1 and txn.owner is None
 
 
-@pytest.mark.parametrize("type", [opcodes.CREATE_SESSION, opcodes.CLOSE_SESSION, opcodes.MULTI, opcodes.SET_ACL])
+@pytest.mark.parametrize(
+    "type", [opcodes.CREATE_SESSION, opcodes.CLOSE_SESSION, opcodes.MULTI, opcodes.SET_ACL]
+)
 def test_a_multi_holds_no_sessions_multis_or_acls(type: int) -> None:
     with pytest.raises(MarshallingError):
         decode_txn(type, bytes(20), nested=True)

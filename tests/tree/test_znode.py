@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkpy.tree.acl import Acl
-from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, OwnerRules, ZNode, ttl_owner
+from zkpy.tree.znode import CONTAINER_OWNER, STORED_STAT, TTL_MAX, OwnerRules, StoredNode, ZNode, ttl_owner
 
 NEGATIVE_SESSION = -0x70FFFFFFFFFFFFFF
 
@@ -35,6 +35,46 @@ def test_a_copy_has_the_values_and_nothing_else() -> None:
     node.children = {b"x": None}
     node.stat = b"kept"
     copy = node.copy()
-    names = ("data", "acl", "czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "owner", "pzxid")
+    names = (
+        "data",
+        "acl",
+        "czxid",
+        "mzxid",
+        "ctime",
+        "mtime",
+        "version",
+        "cversion",
+        "aversion",
+        "owner",
+        "pzxid",
+    )
     assert all(getattr(copy, name) == getattr(node, name) for name in names)
     assert copy.children is None and copy.stat is None and copy.digest is None
+
+
+def stored(*numbers: int) -> StoredNode:
+    """A znode as a snapshot's loader makes it."""
+    node = StoredNode.__new__(StoredNode)
+    node.data, node.acl, node.children = b"d", Acl((), 1), None
+    node.stat = node.digest = node.listing = None
+    node.packed = STORED_STAT.pack(*numbers)
+    return node
+
+
+@pytest.mark.parametrize(
+    "name", ["czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "owner", "pzxid"]
+)
+def test_a_loaded_znode_unpacks_its_numbers_when_one_is_asked_for_or_set(name: str) -> None:
+    names = ("czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "owner", "pzxid")
+    values = dict(zip(names, range(1, 10), strict=True))
+    node = stored(*values.values())
+    assert getattr(node, name) == values[name]
+    assert type(node) is ZNode and {n: getattr(node, n) for n in names} == values
+    node = stored(*values.values())
+    setattr(node, name, 77)
+    assert type(node) is ZNode and {n: getattr(node, n) for n in names} == {**values, name: 77}
+
+
+def test_a_loaded_znode_has_no_other_attributes() -> None:
+    with pytest.raises(AttributeError):
+        stored(*range(9)).nothing  # type: ignore[attr-defined]  # noqa: B018

@@ -11,11 +11,15 @@ from typing import Final
 
 from zkpy.auth import addresses
 from zkpy.errors import InvalidAclError, MarshallingError
-from zkpy.jute.archive import decode_text
-from zkpy.jute.archive import OPEN_ACLS
+from zkpy.jute.archive import OPEN_ACLS, decode_text
 from zkpy.tree.acl import ADMIN, ALL, Acl, AclEntry, Identities
 
 SUPER: Final = ("super", "")
+
+MAX_IDENTITIES: Final = 10_000
+"""Of one connection; the next one is refused."""
+
+_FEW: Final = 8
 
 _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
@@ -31,7 +35,14 @@ class Disconnected(Exception):
 class Access:
     """The schemes in force; decides about ACLs and auth packets. Stateless after construction."""
 
-    __slots__ = ("_digest_alg", "_digest_enabled", "_ensembles", "_skip_acl", "_super_digest")
+    __slots__ = (
+        "_digest_alg",
+        "_digest_enabled",
+        "_ensembles",
+        "_max_expansion",
+        "_skip_acl",
+        "_super_digest",
+    )
 
     def __init__(
         self,
@@ -41,12 +52,15 @@ class Access:
         digest_alg: str = "SHA1",
         super_digest: str | None = None,
         ensemble_names: frozenset[str] | None = None,
+        max_expansion: int = 0xFFFFF,
     ) -> None:
+        """*max_expansion* bounds the characters that ``auth`` entries of one list may become."""
         self._skip_acl = skip_acl
         self._digest_enabled = digest_enabled
         self._digest_alg = digest_alg.replace("-", "").lower()
         self._super_digest = super_digest
         self._ensembles = ensemble_names
+        self._max_expansion = max_expansion
         if digest_enabled:
             self.digest_id(b"probe:probe")  # an unknown algorithm has to fail now, not at the first client
 
@@ -59,6 +73,12 @@ class Access:
         for identity in identities:
             if identity[0] == "super":
                 return True
+        if len(identities) > _FEW:
+            # Both lists can be long: their product must not decide how long this takes.
+            named = {ident for granted, scheme, ident in acl.entries if scheme == "digest" and granted & perms}
+            if self._digest_enabled and any(s == "digest" and i in named for s, i in identities):
+                return True
+            identities = tuple([own for own in identities if own[0] == "ip"])
         for granted, scheme, ident in acl.entries:
             if not granted & perms:
                 continue
@@ -88,6 +108,7 @@ class Access:
         if not entries:
             raise InvalidAclError("the ACL list is empty")
         fixed: list[AclEntry] = []
+        expansion = 0
         for perms, scheme, ident in dict.fromkeys(entries):
             if scheme is None:
                 raise InvalidAclError("an ACL entry has no scheme")
@@ -99,6 +120,9 @@ class Access:
                 own = [(perms, s, i) for s, i in identities if s == "digest"]
                 if not own:
                     raise InvalidAclError("the client has not authenticated")
+                expansion += sum(len(i) + 18 for _, _, i in own)
+                if expansion > self._max_expansion:
+                    raise InvalidAclError("the ACL list becomes too long")
                 fixed += own
             elif self._acceptable(scheme, ident):
                 assert ident is not None
@@ -159,6 +183,8 @@ class Access:
             ident = self.digest_id(credentials)
             if ident == self._super_digest:
                 identities = add_identities(identities, SUPER)
+            if len(identities) >= MAX_IDENTITIES and ("digest", ident) not in identities:
+                raise Refused("the connection has too many identities")
             return add_identities(identities, ("digest", ident))
         if scheme == "ensemble" and self._ensembles is not None:
             name = (credentials or b"").decode("utf-8", "replace")

@@ -193,7 +193,7 @@ async def _serve(config: Config, any_port: bool) -> None:
     from zkpy.node import running
 
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with running(config, any_port=any_port) as node:
+        async with running(config, any_port=any_port, own_loop=True) as node:
             where = "memory" if config.memory_only else config.data_dir
             print(f"zkpy ready {node.hosts} standalone {where}", flush=True)
             async for _ in signals:

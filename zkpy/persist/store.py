@@ -7,8 +7,9 @@ moment is written beside the running service.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -151,6 +152,15 @@ class Store:
         self._view = self._server.tree.view()
         self._due.set()
 
+    @contextlib.contextmanager
+    def _in_background(self) -> Iterator[None]:
+        assert self._server is not None
+        self._server.background += 1
+        try:
+            yield
+        finally:
+            self._server.background -= 1
+
     async def _snapshots(self) -> None:
         while True:
             await self._due.wait()
@@ -158,9 +168,10 @@ class Store:
             view = self._view
             assert view is not None
             try:
-                name = await write_snapshot(
-                    self._disk, self.dirs.snap_dir, view, compression=self._config.snapshot_compression
-                )
+                with self._in_background():
+                    name = await write_snapshot(
+                        self._disk, self.dirs.snap_dir, view, compression=self._config.snapshot_compression
+                    )
             except StorageError as error:
                 # The log has everything: service goes on, the next occasion tries again.
                 logger.error("%s", error)
@@ -174,12 +185,13 @@ class Store:
     async def _purges(self) -> None:
         while True:
             try:
-                removed = await purge(
-                    self._disk,
-                    self.dirs.snap_dir,
-                    self.dirs.log_dir,
-                    self._config.autopurge_snap_retain_count,
-                )
+                with self._in_background():
+                    removed = await purge(
+                        self._disk,
+                        self.dirs.snap_dir,
+                        self.dirs.log_dir,
+                        self._config.autopurge_snap_retain_count,
+                    )
             except OSError as error:
                 logger.error("purging old snapshots and logs: %s", error)
             else:

@@ -309,8 +309,8 @@ class TxnLogWriter:
         self._rolled.clear()
 
     def close(self) -> None:
-        """Release the files; nothing is written or synced. Not while a commit is awaited."""
-        assert not self._commits
+        """Release the files; nothing is written or synced. Not while `commit` is awaited."""
+        self._commits = 0
         self._gathered.clear()
         self._leave_file()
         self._close_rolled()

@@ -31,7 +31,7 @@ def decode_create(
 
 
 def _plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, RawAcl, int, int] | None:
-    """The commonest write by far, in one go: an ASCII path, data, the open ACL list; None for anything else."""
+    """The commonest write, in one go: an ASCII path, data, the open ACL list; None for anything else."""
     try:
         cut = pos + 4 + read_int_from(data, pos)[0]
         size = read_int_from(data, cut)[0]

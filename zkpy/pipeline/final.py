@@ -11,8 +11,15 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from zkpy import opcodes
-from zkpy.errors import BadArgumentsError, Code, KeeperError, MarshallingError, NoAuthError, NoNodeError
-from zkpy.errors import NoWatcherError
+from zkpy.errors import (
+    BadArgumentsError,
+    Code,
+    KeeperError,
+    MarshallingError,
+    NoAuthError,
+    NoNodeError,
+    NoWatcherError,
+)
 from zkpy.jute import archive
 from zkpy.jute.archive import pack_int, read_bool, read_int, read_long, read_path
 from zkpy.pipeline.decode import MULTI_READS, decode_multi
@@ -28,6 +35,9 @@ REPLY: Final = Struct(">iiqi")
 """Frame length, xid, zxid, err: 20 bytes before the body."""
 
 MULTI_HEADER: Final = Struct(">i?i")
+MULTI_READ_LIMIT: Final = 16 << 20
+"""Bytes of the longest answer to a multiRead: a small request could ask for any number of large znodes."""
+
 _MULTI_END: Final = MULTI_HEADER.pack(-1, True, -1)
 _NULL: Final = archive.NULL
 
@@ -315,8 +325,12 @@ class PartialBody(KeeperError):
 
 
 def multi_read(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
-    """Several getData and getChildren; each succeeds or fails on its own, watch flags are ignored."""
+    """Several getData and getChildren; each succeeds or fails on its own, watch flags are ignored.
+
+    Refused as a whole when the answer gets out of all proportion.
+    """
     out: list[bytes] = []
+    total = 0
     for op in decode_multi(frame, 8):
         type = op.type
         try:
@@ -333,9 +347,17 @@ def multi_read(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
             body = data_body(node, server.tree.stat(node))
         else:
             body = listing(node)
+        total += len(body)
+        if total > MULTI_READ_LIMIT:
+            raise MarshallingError("the answer to a multiRead is too long")
         out += (MULTI_HEADER.pack(type, False, 0), body)
     out.append(_MULTI_END)
     return b"".join(out)
+
+
+def delete_container(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
+    """Refused: Java deletes without looking at permissions, but containers are the server's own business."""
+    raise NoAuthError("only the server itself deletes containers")
 
 
 Handler = Callable[["ZooKeeperServer", "Client", bytes], bytes]
@@ -357,4 +379,5 @@ READ_HANDLERS: Final[dict[int, Handler]] = {
     opcodes.CHECK_WATCHES: check_watches,
     opcodes.REMOVE_WATCHES: remove_watches,
     opcodes.WHO_AM_I: who_am_i,
+    opcodes.DELETE_CONTAINER: delete_container,
 }

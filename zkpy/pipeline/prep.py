@@ -39,16 +39,19 @@ from zkpy.pipeline.outstanding import Outstanding, Pending
 from zkpy.pipeline.request import Request
 from zkpy.ports import WallClock
 from zkpy.tree import txns
-from zkpy.tree.acl import ADMIN, CREATE, DELETE, READ, WRITE, AccessControl, Identities
+from zkpy.tree.acl import ADMIN, CREATE, DELETE, READ, WRITE, AccessControl, AclEntry, Identities
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import VERSION, signed
-from zkpy.tree.quota import MalformedQuotaError, StatsTrack, exceeds_hard_limit, limits_path, stats_path
+from zkpy.tree.quota import MalformedQuotaError
 from zkpy.tree.txns import DIGEST, HEADER, Txn, TxnHeader
 from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ZNode, ttl_owner
 
 _EPHEMERAL_FLAGS: Final = (1, 3)
 _SEQUENTIAL_FLAGS: Final = (2, 3, 6)
 _TTL_FLAGS: Final = (5, 6)
+
+_ENTRY_OVERHEAD: Final = 100
+"""More than a log entry has beside what the client sent: two headers, a digest, a sequence number."""
 
 _pack_header: Final = HEADER.pack
 _pack_digest: Final = DIGEST.pack
@@ -78,7 +81,7 @@ class PrepOptions:
 class Preparer:
     """Turns writes into transactions, one after the other, in the order of their zxids."""
 
-    __slots__ = ("_access", "_options", "_tree", "_wall_ms", "outstanding", "zxid")
+    __slots__ = ("_access", "_grown", "_options", "_tree", "_wall_ms", "outstanding", "zxid")
 
     def __init__(
         self, tree: DataTree, access: AccessControl, wall_ms: WallClock, options: PrepOptions | None = None
@@ -87,6 +90,7 @@ class Preparer:
         self._access: Final = access
         self._wall_ms: Final = wall_ms
         self._options: Final = options or PrepOptions()
+        self._grown = 0  # bytes by which the ACL lists of the present request exceed what was sent
         self.outstanding = Outstanding(tree)
         self.zxid = tree.last_zxid
 
@@ -143,6 +147,7 @@ class Preparer:
             path, data, acl, flags, ttl = decode_create(request.frame, 8, with_ttl=op == opcodes.CREATE_TTL)
         except MarshallingError as error:
             raise Undecodable(str(error)) from None
+        self._grown = 0
         return self._create(request, op, path, data, acl, flags, ttl, zxid, time, None)
 
     def _create(
@@ -172,7 +177,7 @@ class Preparer:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
         identities = request.identities
-        entries = self._access.fix(raw_acl, identities)
+        entries = self._stored_acl(raw_acl, request)
         outstanding = self.outstanding
         found = outstanding.find(parent_path)
         if found is None:
@@ -210,6 +215,19 @@ class Preparer:
         self._put(zxid, parent_path, changed, siblings + 1, undo)
         self._put(zxid, path, node, 0, undo)
         return txns.Create(op, path, data, entries, owner, counted)
+
+    def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:
+        """The list to store; one that makes the log entry too long to be read back is refused.
+
+        ``auth`` entries multiply by the client's identities, malformed text triples.
+        """
+        entries = self._access.fix(raw, request.identities)
+        if raw != archive.OPEN_ACLS:
+            sent = sum(len(scheme or "") + len(ident or "") + 12 for _, scheme, ident in raw or ())
+            self._grown += max(0, len(archive.acls(entries)) - 4 - sent)
+            if len(request.frame) + self._grown + _ENTRY_OVERHEAD > self._options.max_entry:
+                raise MarshallingError("the ACL list is too long")
+        return entries
 
     def _put(
         self,
@@ -350,7 +368,8 @@ class Preparer:
         except MarshallingError as error:
             raise Undecodable(str(error)) from None
         path = paths.validate(raw_path)
-        entries = self._access.fix(raw_acl, request.identities)
+        self._grown = 0
+        entries = self._stored_acl(raw_acl, request)
         found = self.outstanding.find(path)
         if found is None:
             raise NoNodeError("no node")
@@ -402,24 +421,12 @@ class Preparer:
         return txns.CloseSession(gone)
 
     def _check_quota(self, path: bytes, count: int, size: int) -> None:
-        subtree = self._tree.quotas.trie.deepest(path)
-        if subtree is None:
-            return
-        nodes = self._tree.nodes
-        limits = nodes.get(limits_path(subtree))
-        stats = nodes.get(stats_path(subtree))
-        if limits is None or stats is None:
-            return
-        if limits.data is None or stats.data is None:
-            raise MarshallingError("a quota node has no data")
         try:
-            over = exceeds_hard_limit(
-                StatsTrack.parse(limits.data), StatsTrack.parse(stats.data), count, size
-            )
+            over = self._tree.quotas.exceeded(path, count, size)
         except MalformedQuotaError as error:
             raise MarshallingError(str(error)) from None
         if over:
-            raise QuotaExceededError(f"quota of {subtree!r}")
+            raise QuotaExceededError("a hard quota")
 
     # -- multi ---------------------------------------------------------------------------------------------
 
@@ -433,9 +440,15 @@ class Preparer:
         undo: list[tuple[bytes, Pending | None]] = []
         digest = outstanding.digest
         prepared: list[Txn] = []
+        self._grown = 0
         try:
             for op in ops:
                 prepared.append(self._multi_op(request, op, zxid, time, undo))
+            if 2 * len(request.frame) + self._grown > self._options.max_entry:
+                # Sequence numbers make it longer than it came.
+                size = len(txns.Multi(prepared).encode())
+                if size + _ENTRY_OVERHEAD > self._options.max_entry:
+                    raise MarshallingError("the transaction is too long for the log")
         except MarshallingError:
             # Not a result of one operation: the request as a whole is answered so, and consumes its zxid.
             outstanding.restore(undo, digest)
@@ -462,9 +475,7 @@ class Preparer:
             return self._set(identities, op.path, op.data, op.version, zxid, time, undo)
         if op.type == opcodes.CHECK:
             return self._check(identities, op.path, op.version)
-        return self._create(
-            request, op.type, op.path, op.data, op.acl, op.flags, op.ttl, zxid, time, undo
-        )
+        return self._create(request, op.type, op.path, op.data, op.acl, op.flags, op.ttl, zxid, time, undo)
 
 
 def _next_version(current: int, expected: int) -> int:

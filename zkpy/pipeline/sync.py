@@ -104,6 +104,11 @@ class SyncStage:
             self._log.append(request.header.zxid, request.payload)
         self._batch.append(request)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait for a sync that has not begun, and that others could still join."""
+        return bool(self._batch) and not self.busy and self._log is not None
+
     def flush(self) -> None:
         """All of this round were submitted: commit them, or see to it that they are synced."""
         if not self._batch or self.busy:
@@ -148,8 +153,9 @@ class SyncStage:
             self._failure = error
             self._wake.set()
             return
+        # What gathered meanwhile waits for the next `flush`: those just answered may have more to add.
         self._finish()
-        self._next()
+        self.busy = False
 
     def _finish(self) -> None:
         self._count((self._clock() - self._started) * 1000)

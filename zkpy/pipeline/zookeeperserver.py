@@ -79,6 +79,7 @@ class ZooKeeperServer:
             digest_alg=config.digest_alg,
             super_digest=config.super_digest,
             ensemble_names=_ensemble_names(config),
+            max_expansion=config.jute_max_buffer,
         )
         self.watches: Final[Watches[Client]] = Watches()
         self.tracker: Final = SessionTracker(
@@ -116,6 +117,8 @@ class ZooKeeperServer:
         self._first_zxid: Final = tree.last_zxid
         self.digest_log: dict[int, int] = {}
         self.digest_mismatches = 0
+        self.background = 0
+        """Jobs, such as a snapshot, that make progress only while the event loop turns quickly."""
         self.send_some: Callable[[], bool] = lambda: False
         """Send a bounded part of what is queued on connections; says whether there is more."""
         self.after_batch: Callable[[], None] = lambda: None

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("zkpy.server")
 
 UNSENT_PAUSE: Final = 4 << 20
-"""With more unsent bytes than this no further request of the connection is handled."""
+"""With more bytes than this unsent, or owed to waiting reads, no further request of it is handled."""
 
 UNSENT_CLOSE: Final = 16 << 20
 """With more unsent bytes than this the connection is closed."""
@@ -88,6 +88,7 @@ class ClientCnxn:
 
     __slots__ = (
         "_buffer",
+        "_owed",
         "_paused",
         "_plain",
         "_queue",
@@ -136,7 +137,8 @@ class ClientCnxn:
         self.out: list[bytes] = []
         self.out_size = 0
         self.dirty = False
-        self._queue: deque[Request | tuple[int, int, bytes]] = deque()
+        self._queue: deque[Request | tuple[int, int, bytes, int]] = deque()
+        self._owed = 0  # bytes that the answers to waiting reads will have, roughly
         self._buffer = bytearray()
         self._want = 4
         self._paused = False
@@ -293,7 +295,7 @@ class ClientCnxn:
             pos = stop
             if self.state != OPEN:
                 break
-            if self.out_size > UNSENT_PAUSE:
+            if self.out_size > UNSENT_PAUSE or self._owed > UNSENT_PAUSE:
                 break
         if count:
             self.received += count
@@ -321,7 +323,7 @@ class ClientCnxn:
             return
         rest = data[pos:] if pos else data
         if rest:
-            if self.out_size > UNSENT_PAUSE:
+            if self.out_size > UNSENT_PAUSE or self._owed > UNSENT_PAUSE:
                 self._want = 0
                 self._buffer += rest
                 self._pause()
@@ -339,8 +341,11 @@ class ClientCnxn:
     def ready(self) -> bool:
         """Whether a paused connection may go on: little is unsent, and it is not one that overloads us."""
         service = self._service
-        return self.out_size <= UNSENT_PAUSE // 2 and (
-            not self._queue or service.server.outstanding <= service.outstanding_limit
+        return (
+            self.out_size <= UNSENT_PAUSE // 2
+            and self._owed <= UNSENT_PAUSE // 2
+            and self.state != CONNECTING
+            and (not self._queue or service.server.outstanding <= service.outstanding_limit)
         )
 
     def go_on(self) -> None:
@@ -384,16 +389,27 @@ class ClientCnxn:
         elif op in final.READ_HANDLERS:
             if queue:
                 service.server.outstanding += 1
-                queue.append((op, xid, frame))
+                size = self._estimate(op, frame)
+                self._owed += size
+                queue.append((op, xid, frame, size))
             else:
                 self._answer(op, xid, frame)
-        elif op == opcodes.DELETE_CONTAINER:
-            # Java deletes without looking at permissions; containers are the server's own business.
-            self._send(final.reply(xid, service.server.tree.last_zxid, Code.NO_AUTH))
         else:
             logger.info("%r sent the unknown operation %d", self, op)
             self._send(final.reply(xid, -1, Code.UNIMPLEMENTED))
             self.close_after_flush()
+
+    def _estimate(self, op: int, frame: bytes) -> int:
+        """About how long the answer to a waiting read will be, so that not too many are kept."""
+        if op == opcodes.GET_DATA:
+            found = self._service.server.preparer.outstanding.find(frame[12:-1])
+            return 88 + len(found[0].data or b"") if found is not None else 88
+        if op == opcodes.GET_CHILDREN or op == opcodes.GET_CHILDREN2:
+            node = self._service.server.tree.nodes.get(frame[12:-1])
+            return 88 + (24 * len(node.children) if node is not None and node.children else 0)
+        if op == opcodes.MULTI_READ:
+            return UNSENT_PAUSE
+        return 88 + len(frame)
 
     def _answer(self, op: int, xid: int, frame: bytes) -> None:
         server = self._service.server
@@ -451,7 +467,10 @@ class ClientCnxn:
                 break
             queue.popleft()
             server.outstanding -= 1
-            self._answer(*waiting)
+            op, xid, frame, size = waiting
+            self._owed -= size
+            if self.state < CLOSING:
+                self._answer(op, xid, frame)
 
     # -- handshake -----------------------------------------------------------------------------------------
 
@@ -599,7 +618,12 @@ class ClientCnxn:
 
     def notify(self, event: bytes) -> None:
         """Queue an encoded watch event."""
-        if self.state == CLOSED:
+        if self.state >= CLOSING and (self.state == CLOSED or self.out_size > UNSENT_PAUSE):
+            return
+        if self.out_size > UNSENT_CLOSE and self.state == OPEN:
+            # The bytes before this one decide: a single frame may be as long as it likes.
+            self.state = CLOSING
+            self._service.overdue.append(self)
             return
         self.sent += 1
         self._service.server.stats.packets_sent += 1
@@ -608,9 +632,6 @@ class ClientCnxn:
         if not self.dirty:
             self.dirty = True
             self._service.dirty.append(self)
-        if self.out_size > UNSENT_CLOSE and self.state == OPEN:
-            self.state = CLOSING
-            self._service.overdue.append(self)
 
     def close_after_flush(self) -> None:
         """Handle no more input, send what is queued, then close."""

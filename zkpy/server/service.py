@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
-from zkpy.server.cnxn import CLOSED, NEW, ClientCnxn
+from zkpy.server.cnxn import CLOSED, CLOSING, NEW, ClientCnxn
 from zkpy.server.facts import ServerFacts
 from zkpy.tree.acl import Identities
 
@@ -44,7 +44,7 @@ class Service:
         self.rejected = 0
         self._per_address: Final[dict[str, int]] = {}
         self._warned: Final[dict[str, float]] = {}
-        self._large_bytes = 0
+        self._leaving: dict[ClientCnxn, tuple[float, int]] = {}
         self._words: object | None = None
         self.trace_mask = 306
         self.facts: Final = ServerFacts(server.clock())
@@ -91,11 +91,21 @@ class Service:
         return any(scheme in self.enforced_schemes for scheme, _ in identities)
 
     def drop_sessionless(self) -> None:
-        """Close connections that have not shaken hands in time."""
+        """Close connections that have not shaken hands in time, and closing ones that take nothing more."""
         limit = self.server.config.sessionless_cnxn_timeout_ms / 1000
         now = self.server.clock()
         for cnxn in [c for c in self.cnxns if c.state == NEW and now - c.opened > limit]:
             cnxn.disconnect("no ConnectRequest came in time")
+        # No session's end closes one that does not read its last answer.
+        before, self._leaving = self._leaving, {}
+        for cnxn in [c for c in self.cnxns if c.state == CLOSING]:
+            since, unsent = before.get(cnxn, (now, -1))
+            if unsent != cnxn.out_size:
+                since = now
+            elif now - since > limit:
+                cnxn.disconnect("it does not read its last answer")
+                continue
+            self._leaving[cnxn] = since, cnxn.out_size
 
     # -- output --------------------------------------------------------------------------------------------
 

@@ -27,6 +27,12 @@ ACCEPT_BATCH: Final = 64
 YIELD_AFTER_S: Final = 0.001
 """A busy loop lets other tasks run at least this often."""
 
+LINGER_S: Final = 0.001
+"""How long a round waits for the next one before the event loop takes over."""
+
+HELD_ROUNDS: Final = 2
+"""How many rounds of input a group commit is held back for at most."""
+
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
@@ -149,8 +155,15 @@ class EpollTransport:
         *,
         keep_alive: bool = False,
         reports: SyncReports | None = None,
+        linger: bool = False,
     ) -> None:
-        """*reports* tell of finished log syncs; they are polled together with the sockets."""
+        """*reports* tell of finished log syncs; they are polled together with the sockets.
+
+        With *linger* a round waits up to a millisecond for the next without going back to the event loop, which
+        would cost more than the wait is worth. That is for a loop that has little else to do: its other tasks
+        wait as long.
+        """
+        self._linger: Final = linger
         self._service: Final = service
         self._keep_alive: Final = keep_alive
         self.channels: Final[dict[int, SocketChannel]] = {}
@@ -172,28 +185,36 @@ class EpollTransport:
         poll = self.epoll.poll
         channels = self.channels
         epoll_fd = self.epoll.fileno()
+        linger_s = LINGER_S if self._linger else 0
+        sync = server.sync
         try:
             while True:
                 await trio.lowlevel.wait_readable(epoll_fd)
-                started = server.now = clock()
+                started = clock()
+                held = 0
                 while True:
-                    events = poll(0, 512)
-                    if not events:
+                    waiting = sync.waiting
+                    events = poll(0 if waiting or server.background else linger_s, 512)
+                    if events:
+                        server.now = clock()
+                        for fd, mask in events:
+                            channel = channels.get(fd)
+                            if channel is None:
+                                self._accept(fd)
+                                continue
+                            if mask & _OUT:
+                                channel.writable()
+                            if mask & ~_OUT and channel.fd >= 0:
+                                channel.read()
+                    elif not waiting:
                         break
-                    server.now = clock()
-                    for fd, mask in events:
-                        channel = channels.get(fd)
-                        if channel is None:
-                            self._accept(fd)
-                            continue
-                        if mask & _OUT:
-                            channel.writable()
-                        if mask & ~_OUT and channel.fd >= 0:
-                            channel.read()
-                    server.flush()
+                    # A sync costs much more than a round: it begins when nobody else has anything to add, or
+                    # after a few rounds in which somebody had.
+                    held += 1
+                    if not events or held > HELD_ROUNDS or not sync.waiting:
+                        server.flush()
+                        held = 0
                     more = self.send_some()
-                    if service.paused:
-                        service.resume_ready()
                     if more or server.now - started > YIELD_AFTER_S:
                         await trio.lowlevel.checkpoint()
                         started = clock()

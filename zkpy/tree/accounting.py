@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from zkpy import paths
-from zkpy.tree.quota import QuotaTrie, StatsTrack, stats_path, subtree_of_limits, subtree_of_stats
+from zkpy.tree.quota import (
+    MalformedQuotaError,
+    QuotaTrie,
+    StatsTrack,
+    exceeds_hard_limit,
+    limits_path,
+    stats_path,
+    subtree_of_limits,
+    subtree_of_stats,
+)
 from zkpy.tree.znode import ZNode
 
 _BELOW_QUOTA: Final = paths.QUOTA + b"/"
@@ -52,6 +61,23 @@ class QuotaBook:
     def resized(self, path: bytes, growth: int) -> None:
         """The data of a znode grew by *growth* bytes."""
         self._adjust(path, 0, growth)
+
+    def exceeded(self, path: bytes, count: int, size: int) -> bool:
+        """Whether *count* nodes and *size* bytes more at *path* break a hard limit of the quota it is in.
+
+        Raises:
+            MalformedQuotaError: the quota's text cannot be read.
+        """
+        subtree = self.trie.deepest(path)
+        if subtree is None:
+            return False
+        limits = self._nodes.get(limits_path(subtree))
+        stats = self._nodes.get(stats_path(subtree))
+        if limits is None or stats is None:
+            return False
+        if limits.data is None or stats.data is None:
+            raise MalformedQuotaError("a quota node has no data")
+        return exceeds_hard_limit(StatsTrack.parse(limits.data), StatsTrack.parse(stats.data), count, size)
 
     def rebuild(self) -> None:
         """Register and recount everything, as after loading a snapshot."""

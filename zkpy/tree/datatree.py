@@ -250,7 +250,7 @@ class DataTree:
         self.data_size += len(path) + (len(txn.data) if txn.data else 0)
         self._redigest(parent_path, parent)
         self._redigest(path, node)
-        # The reply (a plain create's has no Stat) shows the znode before quotas are looked at, which may fill it
+        # The reply (a plain create's has no Stat) shows the znode before quotas are looked at, which fill it
         # if it keeps a usage.
         stat = None if txn.type == opcodes.CREATE else self.stat(node)
         if path.startswith(b"/zookeeper/quota/") or self.quotas.active:

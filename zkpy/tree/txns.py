@@ -14,8 +14,8 @@ from typing import Final
 from zkpy import opcodes
 from zkpy.errors import MarshallingError
 from zkpy.jute import archive
-from zkpy.jute.archive import acls as encode_acl
 from zkpy.jute.archive import NULL, buffer, pack_int, read_buffer, read_count, read_int, read_long
+from zkpy.jute.archive import acls as encode_acl
 from zkpy.tree.acl import AclEntry
 from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ttl_owner
 
@@ -245,9 +245,7 @@ class Logged:
 
 def encode_payload(header: TxnHeader, type: int, body: bytes, digest: bytes) -> bytes:
     """The payload of a log entry; *digest* is empty or 12 bytes."""
-    return (
-        HEADER.pack(header.client_id, header.cxid, header.zxid, header.time, type) + body + digest
-    )
+    return HEADER.pack(header.client_id, header.cxid, header.zxid, header.time, type) + body + digest
 
 
 def decode_payload(payload: bytes) -> Logged:
@@ -310,9 +308,7 @@ def decode_txn(type: int, data: bytes, pos: int = 0, nested: bool = False) -> tu
     raise MarshallingError(f"unknown transaction type {type}")
 
 
-_CREATES: Final = frozenset(
-    {opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER, opcodes.CREATE_TTL}
-)
+_CREATES: Final = frozenset({opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER, opcodes.CREATE_TTL})
 
 
 def _decode_create(type: int, data: bytes, pos: int, nested: bool) -> tuple[Create, int]:
