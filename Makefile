@@ -39,6 +39,14 @@ cover: $(VENV)/dev.stamp ## tests with branch coverage
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage report
 
+$(VENV)/compat.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,compat]'
+	@touch $@
+
+compat: $(VENV)/compat.stamp ## the same checks on zkpy and a real ZooKeeper; Java's CLI, Curator, kazoo's suite
+	$(BIN)/python -m pytest -q compat
+	$(BIN)/python -m compat.kazoo_suite --without sasl --without tls
+
 bench: $(VENV)/dev.stamp ## zkpy and a real ZooKeeper in turn, with ratios
 	$(BIN)/python -m bench
 

@@ -101,7 +101,7 @@ class Disk(Protocol):
         """Delete a file."""
 
     def lock(self, path: str) -> Callable[[], None] | None:
-        """Claim file *path* for this process until the returned function is called; None when it is claimed."""
+        """Claim file *path* until the returned function is called; None when another process has it."""
 
     async def sync_dir(self, path: str) -> None:
         """Return when the names in *path* are on the medium."""

@@ -1,8 +1,8 @@
 """fdatasync by the kernel's workers through io_uring: off the loop without a thread of ours.
 
 A thread that syncs needs the interpreter's lock twice per group commit and fights for it with the loop that
-it should relieve. A kernel worker needs neither the lock nor this processor. (The older asynchronous I/O calls
-do need it: their worker is bound to the processor that submits, and waits 4 ms for it when the loop is
+it should relieve. A kernel worker needs neither the lock nor this processor. (The older asynchronous I/O
+calls do need it: their worker is bound to the processor that submits, and waits 4 ms for it when the loop is
 busy.) Where io_uring is missing or forbidden, as in many containers, ``zkpy.realports`` uses a thread.
 
 Layouts and numbers: the kernel's ``linux/io_uring.h``.
@@ -114,9 +114,7 @@ class UringSyncer:
         """Begin to sync *fd*. Raises OSError when the kernel does not take it."""
         assert self._done is None, "one sync at a time"
         at = self._tail & self._sq_mask
-        _SQE.pack_into(
-            self._sqes, at * _SQE.size, _OP_FSYNC, _ASYNC, 0, fd, 0, 0, 0, _DATASYNC, 0, 0, 0, 0
-        )
+        _SQE.pack_into(self._sqes, at * _SQE.size, _OP_FSYNC, _ASYNC, 0, fd, 0, 0, 0, _DATASYNC, 0, 0, 0, 0)
         _WORD.pack_into(self._rings, self._array_at + at * 4, at)
         _WORD.pack_into(self._rings, self._sq_tail_at, (self._tail + 1) & 0xFFFFFFFF)
         # The system call orders these writes before the kernel's reads.

@@ -46,13 +46,14 @@ def test_weights_make_a_renewal_cheaper_than_a_new_session() -> None:
 
 def test_sessions_are_dropped_early_while_tokens_keep_running_out_and_again_admitted_later() -> None:
     bucket = throttle(
-        connection_throttle_tokens=2,
+        connection_throttle_tokens=20,
         connection_throttle_freeze_time_ms=5,
         connection_throttle_fill_time_ms=1000,
+        connection_throttle_fill_count=20,
         connection_throttle_drop_increase=0.5,
         connection_throttle_drop_decrease=0.5,
     )
-    admitted(bucket, 3, 0)
+    assert admitted(bucket, 30, 0) == 20
     for now in (6, 12, 18):
         bucket.admits(renewal=False, now_ms=now)
     assert bucket.drop_probability == 1.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -37,6 +38,7 @@ class Server:
     """One server process; as a context manager it is killed in the end.
 
     *fault* names one of the faults of `broken`. stderr goes to a file that `stderr` reads.
+    *limit* is a resource limit (``resource.RLIMIT_...``) and its value.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Server:
         *args: str,
         fault: str | None = None,
         wait: bool = True,
-        limit_file_size: int | None = None,
+        limit: tuple[int, int] | None = None,
     ) -> None:
         module = ["zkpy"] if fault is None else ["tests.robustness.broken", fault]
         self.work = work
@@ -57,7 +59,7 @@ class Server:
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                preexec_fn=None if limit_file_size is None else _limiter(limit_file_size),  # noqa: PLW1509
+                preexec_fn=None if limit is None else _limiter(*limit),  # noqa: PLW1509
             )
         self.pid = self.process.pid
         self.host, self.port = "127.0.0.1", 0
@@ -161,11 +163,9 @@ class Server:
         return Client(self.connect(), **fields)
 
 
-def _limiter(size: int) -> Callable[[], None]:
+def _limiter(kind: int, value: int) -> Callable[[], None]:
     def limit() -> None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(kind, (value, value))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     return limit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_a_full_disk_ends_the_server_and_loses_nothing(
 def test_a_write_that_fails_ends_the_server_and_loses_nothing(tmp_path: Path) -> None:
     """The same without privileges: a limit on the size of files stands for the full disk."""
     args = ("--data", str(tmp_path / "data"), *defines(preAllocSize=0))
-    with Server(tmp_path, *args, limit_file_size=300_000) as server:
+    with Server(tmp_path, *args, limit=(resource.RLIMIT_FSIZE, 300_000)) as server:
         count = _write_until_it_ends(server)
         assert server.process.wait(10) == EXIT_STORAGE, server.stderr()
     assert count > 10

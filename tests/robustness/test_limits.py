@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from compat import wire
+from tests.harness import World
 from tests.robustness.harness import Client, Failure, Server, defines, read_to_end, until
 from zkpy.persist.txnsnaplog import DataDir
 from zkpy.realports import RealDisk
@@ -176,6 +177,22 @@ def test_running_out_of_descriptors_refuses_connections_without_spinning(tmp_pat
         until(lambda: _accepted(server), "descriptors are free again")
 
 
+def test_connections_leave_descriptors_for_the_log(tmp_path: Path) -> None:
+    args = ("--data", str(tmp_path / "data"), *defines(snapCount=4))
+    config = tmp_path / "zoo.cfg"
+    config.write_text("maxClientCnxns=0\nclientPort=0\ndataDir=unused\nadmin.enableServer=false\n")
+    with (
+        Server(tmp_path, *args, str(config), limit=(resource.RLIMIT_NOFILE, 60)) as server,
+        server.client() as client,
+    ):
+        many = [server.connect() for _ in range(80)]
+        for n in range(50):  # rolls the log and takes snapshots all the time
+            assert client.create(f"/{n}") == 0
+        for sock in many:
+            sock.close()
+        assert "file descriptors run out" in server.stderr()
+
+
 def _refused(sock: socket.socket) -> bool:
     sock.settimeout(0.02)
     try:
@@ -333,6 +350,23 @@ def test_a_client_that_does_not_read_costs_little_and_goes_on_later(
             assert (got.xid, got.err, len(got.body)) == (xid, 0, 1_000_072)
         assert server.peak_rss() - before < 64 << 20
         client.ok(wire.DELETE, wire.text("/large") + wire.i32(-1))
+
+
+def test_a_slow_reader_keeps_its_session_while_it_reads() -> None:
+    world = World()
+    client = world.client(timeout_ms=4000)
+    client.call(wire.CREATE, wire.create_body("/large", b"x" * 1_000_000))
+    client.channel.stalled = True
+    client.pipeline(*[(wire.GET_DATA, wire.read_body("/large"))] * 20)
+    assert client.channel.paused
+    for _ in range(10):
+        world.seconds += 3
+        client.cnxn.progressed()
+        assert world.server.expire_sessions() == 0
+    world.seconds += 7
+    assert world.server.expire_sessions() == 1
+    world.settle()
+    assert client.closed
 
 
 def test_a_multi_read_out_of_all_proportion_is_refused(server: Server) -> None:

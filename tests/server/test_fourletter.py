@@ -77,6 +77,7 @@ class World:
 
     def send(self, cnxn: ClientCnxn, data: bytes) -> bytes:
         """Everything that *cnxn* answers to *data*."""
+        self.server.now = self.server.clock()  # as the transport does once a round
         cnxn.receive(data)
         self.server.flush()
         answer = b"".join(cnxn.out)

@@ -75,7 +75,7 @@ class Access:
                 return True
         if len(identities) > _FEW:
             # Both lists can be long: their product must not decide how long this takes.
-            named = {ident for granted, scheme, ident in acl.entries if scheme == "digest" and granted & perms}
+            named = {ident for bits, scheme, ident in acl.entries if scheme == "digest" and bits & perms}
             if self._digest_enabled and any(s == "digest" and i in named for s, i in identities):
                 return True
             identities = tuple([own for own in identities if own[0] == "ip"])

@@ -58,7 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="a Java system property, such as zookeeper.snapCount=1000 or jute.maxbuffer=4194304",
     )
     serve.add_argument(
-        "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="default: warning"
+        "--log-level",
+        default="warning",
+        choices=["debug", "info", "warning", "error"],
+        help="default: warning",
     )
     serve.set_defaults(run=run)
     return parser
@@ -170,7 +173,9 @@ def _from_file(name: str, defines: dict[str, str]) -> Config:
     try:
         text = Path(name).read_text("iso-8859-1")
     except FileNotFoundError:
-        raise ConfigError(name, None, f"{name} file is missing", "Name an existing zoo.cfg, or none.") from None
+        raise ConfigError(
+            name, None, f"{name} file is missing", "Name an existing zoo.cfg, or none."
+        ) from None
     except OSError as error:
         raise ConfigError(name, None, error.strerror or str(error), "Name a readable zoo.cfg.") from None
     return parse_config(text, name, defines)
@@ -180,20 +185,23 @@ def _tune() -> None:
     """Set what belongs to the process, not to the server: an embedding program keeps its own settings."""
     import gc
 
-    # Znodes live long and have no cycles: collecting rarely keeps the tree out of the collector's way.
-    gc.set_threshold(50_000, 20, 100)
-    gc.freeze()
+    # Znodes live long and have no cycles. Only what is young is looked at, in small portions: a collection of
+    # everything takes seconds with a million znodes.
+    gc.set_threshold(20_000, 2, 1_000_000)
     # The sync thread asks for the interpreter when the medium is done; by default it would wait 5 ms.
     sys.setswitchinterval(0.0005)
 
 
 async def _serve(config: Config, any_port: bool) -> None:
+    import gc
+
     import trio
 
     from zkpy.node import running
 
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with running(config, any_port=any_port, own_loop=True) as node:
+            gc.freeze()  # what was restored is not young, and looking at it once would take as long
             where = "memory" if config.memory_only else config.data_dir
             print(f"zkpy ready {node.hosts} standalone {where}", flush=True)
             async for _ in signals:

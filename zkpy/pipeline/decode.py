@@ -19,9 +19,9 @@ def decode_create(
 ) -> tuple[bytes | None, bytes | None, RawAcl, int, int]:
     """CreateRequest or CreateTTLRequest at *pos*: path, data, ACL list, flags, TTL in ms (-1 without)."""
     if not with_ttl:
-        plain = _plain_create(data, pos)
+        plain = plain_create(data, pos)
         if plain is not None:
-            return plain
+            return plain[0], plain[1], OPEN_ACLS, plain[2], -1
     path, pos = archive.read_path(data, pos)
     value, pos = archive.read_buffer(data, pos)
     acl, pos = archive.read_acls(data, pos)
@@ -30,8 +30,11 @@ def decode_create(
     return path, value, acl, flags, ttl
 
 
-def _plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, RawAcl, int, int] | None:
-    """The commonest write, in one go: an ASCII path, data, the open ACL list; None for anything else."""
+def plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, int] | None:
+    """The commonest write by far, in one go: an ASCII path, data, the open ACL list, flags.
+
+    None for anything else, which `decode_create` decodes or refuses.
+    """
     try:
         cut = pos + 4 + read_int_from(data, pos)[0]
         size = read_int_from(data, cut)[0]
@@ -42,7 +45,7 @@ def _plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, RawAcl, int, int
     except struct_error:
         return None
     path = data[pos + 4 : cut]
-    return (path, data[cut + 4 : end], OPEN_ACLS, flags, -1) if path.isascii() else None
+    return (path, data[cut + 4 : end], flags) if path.isascii() else None
 
 
 def decode_path_version(data: bytes, pos: int) -> tuple[bytes | None, int]:

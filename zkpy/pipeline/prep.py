@@ -26,6 +26,7 @@ from zkpy.errors import (
     UnimplementedError,
 )
 from zkpy.jute import archive
+from zkpy.jute.archive import OPEN_ACLS
 from zkpy.pipeline.decode import (
     MULTI_READS,
     RawAcl,
@@ -34,12 +35,13 @@ from zkpy.pipeline.decode import (
     decode_create,
     decode_multi,
     decode_path_version,
+    plain_create,
 )
 from zkpy.pipeline.outstanding import Outstanding, Pending
 from zkpy.pipeline.request import Request
 from zkpy.ports import WallClock
 from zkpy.tree import txns
-from zkpy.tree.acl import ADMIN, CREATE, DELETE, READ, WRITE, AccessControl, AclEntry, Identities
+from zkpy.tree.acl import ADMIN, ALL, CREATE, DELETE, READ, WRITE, AccessControl, AclEntry, Identities
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import VERSION, signed
 from zkpy.tree.quota import MalformedQuotaError
@@ -49,6 +51,8 @@ from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ZNode, ttl_owner
 _EPHEMERAL_FLAGS: Final = (1, 3)
 _SEQUENTIAL_FLAGS: Final = (2, 3, 6)
 _TTL_FLAGS: Final = (5, 6)
+
+_OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
 _ENTRY_OVERHEAD: Final = 100
 """More than a log entry has beside what the client sent: two headers, a digest, a sequence number."""
@@ -108,7 +112,12 @@ class Preparer:
             elif op == opcodes.MULTI:
                 txn = self._multi(request, zxid, time)
             elif op in _CREATE_OPS:
-                txn = self._create_request(request, zxid, time)
+                plain = plain_create(request.frame, 8) if op != opcodes.CREATE_TTL else None
+                if plain is not None:
+                    path, data, flags = plain
+                    txn = self._create(request, op, path, data, OPEN_ACLS, flags, -1, zxid, time, None)
+                else:
+                    txn = self._create_request(request, zxid, time)
             elif op == opcodes.DELETE:
                 txn = self._delete_request(request, zxid)
             elif op == opcodes.SET_ACL:
@@ -171,13 +180,13 @@ class Preparer:
             if op != opcodes.CREATE_TTL or not 0 < ttl <= TTL_MAX:
                 raise BadArgumentsError("a TTL must be 1 to 2**40 - 1 ms")
         elif op == opcodes.CREATE_TTL:
-            # Java only refuses ttl >= 0 here and terminates on the rest, see docs/compatibility.md.
+            # Java only refuses ttl >= 0 here and fails on the rest, see docs/architecture.md.
             raise BadArgumentsError("the create mode has no TTL")
         if path is None:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
         identities = request.identities
-        entries = self._stored_acl(raw_acl, request)
+        entries = _OPEN if raw_acl is OPEN_ACLS else self._stored_acl(raw_acl, request)
         outstanding = self.outstanding
         found = outstanding.find(parent_path)
         if found is None:
@@ -212,8 +221,10 @@ class Preparer:
         node = ZNode(
             data, acl, zxid, zxid, time, time, 0, 0, 0, request.session_id if owner is None else owner, zxid
         )
-        self._put(zxid, parent_path, changed, siblings + 1, undo)
-        self._put(zxid, path, node, 0, undo)
+        parent_before = outstanding.put(zxid, parent_path, changed, siblings + 1)
+        before = outstanding.put(zxid, path, node, 0)
+        if undo is not None:
+            undo += ((parent_path, parent_before), (path, before))
         return txns.Create(op, path, data, entries, owner, counted)
 
     def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:
@@ -222,7 +233,7 @@ class Preparer:
         ``auth`` entries multiply by the client's identities, malformed text triples.
         """
         entries = self._access.fix(raw, request.identities)
-        if raw != archive.OPEN_ACLS:
+        if raw is not archive.OPEN_ACLS and raw != archive.OPEN_ACLS:
             sent = sum(len(scheme or "") + len(ident or "") + 12 for _, scheme, ident in raw or ())
             self._grown += max(0, len(archive.acls(entries)) - 4 - sent)
             if len(request.frame) + self._grown + _ENTRY_OVERHEAD > self._options.max_entry:

@@ -104,11 +104,6 @@ class SyncStage:
             self._log.append(request.header.zxid, request.payload)
         self._batch.append(request)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether requests wait for a sync that has not begun, and that others could still join."""
-        return bool(self._batch) and not self.busy and self._log is not None
-
     def flush(self) -> None:
         """All of this round were submitted: commit them, or see to it that they are synced."""
         if not self._batch or self.busy:
@@ -153,9 +148,8 @@ class SyncStage:
             self._failure = error
             self._wake.set()
             return
-        # What gathered meanwhile waits for the next `flush`: those just answered may have more to add.
         self._finish()
-        self.busy = False
+        self._next()
 
     def _finish(self) -> None:
         self._count((self._clock() - self._started) * 1000)

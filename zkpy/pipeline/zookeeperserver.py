@@ -82,9 +82,7 @@ class ZooKeeperServer:
             max_expansion=config.jute_max_buffer,
         )
         self.watches: Final[Watches[Client]] = Watches()
-        self.tracker: Final = SessionTracker(
-            sessions.initial_id(server_id, wall_ms()), config.tick_time_ms
-        )
+        self.tracker: Final = SessionTracker(sessions.initial_id(server_id, wall_ms()), config.tick_time_ms)
         self.preparer: Final = Preparer(
             tree,
             self.access,
@@ -210,9 +208,7 @@ class ZooKeeperServer:
         """Start a global session for *client*; it is ready when the request completes."""
         session = self.tracker.add(self.tracker.next_id(), timeout_ms, self.now_ms())
         session.owner = client
-        request = Request(
-            client, session.id, 0, opcodes.CREATE_SESSION, pack_int(timeout_ms), (), self.now
-        )
+        request = Request(client, session.id, 0, opcodes.CREATE_SESSION, pack_int(timeout_ms), (), self.now)
         self.submit(request)
         return session, request
 
@@ -230,7 +226,11 @@ class ZooKeeperServer:
         if owner is not None and owner is not client:
             session.owner = None
             _as_client(owner).disconnect("its session moved to another connection")
-        if session.closing or password != sessions.password(session_id) or session_id not in self.tree.sessions:
+        if (
+            session.closing
+            or password != sessions.password(session_id)
+            or session_id not in self.tree.sessions
+        ):
             return None
         session.owner = client
         self.tracker.set_timeout(session, timeout_ms, self.now_ms())

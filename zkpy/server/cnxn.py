@@ -79,6 +79,18 @@ class Channel(Protocol):
         """Close now; unsent bytes are dropped."""
 
 
+class _NoChannel:
+    """The channel of a connection that is gone; having it breaks the circle of connection and channel."""
+
+    def pause(self) -> None:
+        """Nothing is read any more."""
+
+    resume = flush = abort = pause
+
+
+_GONE: Final = _NoChannel()
+
+
 class ClientCnxn:
     """The server's side of one client connection.
 
@@ -348,6 +360,13 @@ class ClientCnxn:
             and (not self._queue or service.server.outstanding <= service.outstanding_limit)
         )
 
+    def progressed(self) -> None:
+        """The client took some bytes: while it is paused that is its sign of life, its pings are not read."""
+        session = self.session
+        if self._paused and session is not None and self.state == OPEN:
+            server = self._service.server
+            server.tracker.touch(session, server.now_ms())
+
     def go_on(self) -> None:
         """Handle what a pause left over."""
         self._paused = False
@@ -456,6 +475,9 @@ class ClientCnxn:
         elif request.op == opcodes.SET_DATA:
             assert result.stat is not None
             self._send(_pack_reply(84, request.xid, zxid, _OK) + result.stat)
+        elif request.op == opcodes.CREATE:
+            path = result.path
+            self._send(_pack_data(20 + len(path), request.xid, zxid, _OK, len(path)) + path)
         else:
             self._send(final.reply(request.xid, zxid, _OK, final.write_body(request.op, result)))
         if request.op == opcodes.CLOSE_SESSION and not err_of(result):
@@ -501,7 +523,8 @@ class ClientCnxn:
         (size,) = _length(data)
         if not 0 <= size <= service.max_frame:
             raise ProtocolError(
-                f"a first frame of {size} bytes is malformed or larger than jute.maxbuffer={service.max_frame}"
+                f"a first frame of {size} bytes is malformed or larger than "
+                f"jute.maxbuffer={service.max_frame}"
             )
         if len(data) < size + 4:
             self._buffer += data
@@ -661,6 +684,7 @@ class ClientCnxn:
         self._buffer.clear()
         self.out.clear()
         self.out_size = 0
+        self.channel = _GONE
         service.server.watches.remove_watcher(self)
         session = self.session
         if session is not None and session.owner is self:

@@ -7,7 +7,7 @@ from typing import Final
 
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.server.cnxn import CLOSED, CLOSING, NEW, ClientCnxn
-from zkpy.server.facts import ServerFacts
+from zkpy.server.facts import ServerFacts, descriptors
 from zkpy.tree.acl import Identities
 
 logger: Final = logging.getLogger("zkpy.server")
@@ -16,6 +16,12 @@ WORDS: Final = frozenset(
     b"conf cons crst dirs dump envi gtmk ruok stmk srvr srst stat wchc wchp wchs mntr isro hash".split()
 )
 TELNET_INTERRUPT: Final = b"\xff\xf4\xff\xfd"
+
+RESERVED_DESCRIPTORS: Final = 16
+"""File descriptors that no client gets."""
+
+WARNED_ADDRESSES: Final = 1000
+"""Refused addresses that are remembered at a time."""
 
 SEND_BATCH: Final = 256
 """Connections that are sent to before others get a turn: firing 10,000 watches must not stop the loop."""
@@ -48,23 +54,31 @@ class Service:
         self._words: object | None = None
         self.trace_mask = 306
         self.facts: Final = ServerFacts(server.clock())
+        self._highest_fd: Final = descriptors()[1] - RESERVED_DESCRIPTORS
 
     # -- admission -----------------------------------------------------------------------------------------
 
-    def admits(self, address: str) -> bool:
-        """Whether a new connection from *address* is within ``maxClientCnxns`` and ``maxCnxns``."""
+    def admits(self, address: str, fd: int = -1) -> bool:
+        """Whether a new connection from *address* is within ``maxClientCnxns`` and ``maxCnxns``.
+
+        *fd* is its file descriptor: the last ones are for the log, which must not fail for want of one.
+        """
         config = self.server.config
         why = None
         if config.max_cnxns and len(self.cnxns) >= config.max_cnxns:
             why = f"Too many connections max allowed is {config.max_cnxns}"
         elif config.max_client_cnxns and self._per_address.get(address, 0) >= config.max_client_cnxns:
             why = f"Too many connections from /{address} - max is {config.max_client_cnxns}"
+        elif fd > self._highest_fd:
+            why = "file descriptors run out (ulimit -n)"
         if why is None:
             return True
         self.rejected += 1
         now = self.server.clock()
         # One line a second and address: a client that retries in a loop must not fill the log.
         if now - self._warned.get(address, -1.0) >= 1.0:
+            if len(self._warned) >= WARNED_ADDRESSES:
+                self._warned.clear()
             self._warned[address] = now
             logger.warning("Error accepting new connection: %s", why)
         return False

@@ -177,7 +177,12 @@ class DataTree:
         view = self._view
         if view is not None and view.done:
             self._view = None
-        result = self._apply_one(header, txn)
+        if isinstance(txn, SetData):
+            result = self._set_data(header, txn)
+        elif isinstance(txn, Create):
+            result = self._create(header, txn)
+        else:
+            result = self._apply_one(header, txn)
         if header.zxid > self.last_zxid:
             self.last_zxid = header.zxid
         return result
