@@ -58,7 +58,7 @@ class Store:
         self._unlock: Final = disk.lock(lock)
         if self._unlock is None:
             raise DataDirError(
-                f"{config.data_dir} is in use by another zkpy. Stop that, or give this one a directory of its own."
+                f"{config.data_dir} is in use by another zkpy. Stop it, or give this one a directory of its own."
             )
         self._log: TxnLogWriter | None = None
         self._server: ZooKeeperServer | None = None
@@ -89,8 +89,8 @@ class Store:
             logger.warning("%s", warning)
         if restored.last_zxid < 0:
             raise DataDirError(
-                f"{self.dirs.snap_dir} is empty and db.autocreate is false: the data may be lost. Put it back, "
-                f"or create the file {self.dirs.log_root}/initialize to begin with an empty database."
+                f"{self.dirs.snap_dir} is empty and db.autocreate is false: the data may be lost. Put it "
+                f"back, or create the file {self.dirs.log_root}/initialize to begin with an empty database."
             )
         tree = restored.tree
         self.last_snapshot_zxid = restored.snapshot_zxid

@@ -107,7 +107,7 @@ class ZooKeeperServer:
             max_batch=config.max_batch_size,
         )
         self.now = clock()
-        """The monotonic clock as of the present round of input or batch of commits: one reading serves all."""
+        """The monotonic clock as of the present round of input or batch of commits: one reading for all."""
         self.outstanding = 0
         threshold = config.large_request_threshold_bytes
         self._large_from: Final = threshold if threshold > 0 else config.jute_max_buffer

@@ -32,8 +32,8 @@ LINGER_S: Final = 0.001
 """How long a round waits for the next one before the event loop takes over."""
 
 SPINS: Final = 200
-"""How often a loop of its own looks for the end of a sync before it sleeps, some 0.2 ms: a sync takes about 0.1,
-and to be woken by another processor costs nearly as much again."""
+"""How often a loop of its own looks for the end of a sync before it sleeps, some 0.2 ms: a sync takes about
+0.1, and to be woken by another processor costs nearly as much again."""
 
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
