@@ -8,4 +8,4 @@ from typing import Final
 __version__: Final = "0.1.0"
 
 COMPATIBLE_WITH: Final = "3.9.5"
-"""The ZooKeeper release whose behaviour is the reference; ``srvr`` shows it first for clients that parse it."""
+"""The ZooKeeper release whose behaviour is the reference; ``srvr`` begins its version with it."""

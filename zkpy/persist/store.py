@@ -58,7 +58,7 @@ class Store:
         self._unlock: Final = disk.lock(lock)
         if self._unlock is None:
             raise DataDirError(
-                f"{config.data_dir} is in use by another zkpy. Stop it, or give this one a directory of its own."
+                f"{config.data_dir} is in use by another zkpy. Stop it, or give this one its own directory."
             )
         self._log: TxnLogWriter | None = None
         self._server: ZooKeeperServer | None = None

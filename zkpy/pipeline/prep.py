@@ -26,7 +26,6 @@ from zkpy.errors import (
     UnimplementedError,
 )
 from zkpy.jute import archive
-from zkpy.jute.archive import OPEN_ACLS
 from zkpy.pipeline.decode import (
     MULTI_READS,
     RawAcl,
@@ -115,7 +114,9 @@ class Preparer:
                 plain = plain_create(request.frame, 8) if op != opcodes.CREATE_TTL else None
                 if plain is not None:
                     path, data, flags = plain
-                    txn = self._create(request, op, path, data, OPEN_ACLS, flags, -1, zxid, time, None)
+                    txn = self._create(
+                        request, op, path, data, archive.OPEN_ACLS, flags, -1, zxid, time, None
+                    )
                 else:
                     txn = self._create_request(request, zxid, time)
             elif op == opcodes.DELETE:
@@ -186,7 +187,7 @@ class Preparer:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
         identities = request.identities
-        entries = _OPEN if raw_acl is OPEN_ACLS else self._stored_acl(raw_acl, request)
+        entries = _OPEN if raw_acl is archive.OPEN_ACLS else self._stored_acl(raw_acl, request)
         outstanding = self.outstanding
         found = outstanding.find(parent_path)
         if found is None:
