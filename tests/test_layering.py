@@ -32,6 +32,7 @@ FLOORS = {
     "zkpy.pipeline.decode": 2,
     "zkpy.pipeline.outstanding": 2,
     "zkpy.pipeline.request": 2,
+    "zkpy.pipeline.options": 2,
     "zkpy.pipeline.prep": 2,
     "zkpy.pipeline.stats": 2,
     "zkpy.persist": 3,

@@ -36,6 +36,7 @@ from zkpy.pipeline.decode import (
     decode_path_version,
     plain_create,
 )
+from zkpy.pipeline.options import PrepOptions
 from zkpy.pipeline.outstanding import Outstanding, Pending
 from zkpy.pipeline.request import Request
 from zkpy.ports import WallClock
@@ -58,27 +59,6 @@ _ENTRY_OVERHEAD: Final = 100
 
 _pack_header: Final = HEADER.pack
 _pack_digest: Final = DIGEST.pack
-
-
-class PrepOptions:
-    """The settings that preparation obeys."""
-
-    __slots__ = ("close_session_lists", "enforce_quota", "extended_types", "max_entry", "reconfig_enabled")
-
-    def __init__(
-        self,
-        *,
-        extended_types: bool = False,
-        enforce_quota: bool = False,
-        close_session_lists: bool = True,
-        reconfig_enabled: bool = False,
-        max_entry: int = 2 * 0xFFFFF,
-    ) -> None:
-        self.extended_types = extended_types
-        self.enforce_quota = enforce_quota
-        self.close_session_lists = close_session_lists
-        self.reconfig_enabled = reconfig_enabled
-        self.max_entry = max_entry
 
 
 class Preparer:

@@ -19,7 +19,8 @@ from zkpy.config import Config
 from zkpy.jute.archive import pack_int
 from zkpy.pipeline import sessions
 from zkpy.pipeline.notify import fire
-from zkpy.pipeline.prep import Preparer, PrepOptions
+from zkpy.pipeline.options import PrepOptions
+from zkpy.pipeline.prep import Preparer
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.stats import ServerStats
