@@ -118,7 +118,6 @@ LONG_MODULES = {"zkpy.server.cnxn": 700}
 LONG_FUNCTIONS: dict[str, int] = {
     "zkpy.server.cnxn.ClientCnxn._process": 140,
     "zkpy.node.running": 80,
-    "zkpy.pipeline.prep.Preparer._create": 66,
     "zkpy.persist.snapshot._read_nodes": 64,
     "zkpy.pipeline.zookeeperserver.ZooKeeperServer.__init__": 68,
 }

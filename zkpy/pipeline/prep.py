@@ -153,16 +153,8 @@ class Preparer:
         time: int,
         undo: list[tuple[bytes, Pending | None]] | None,
     ) -> txns.Create:
-        if not 0 <= flags <= 6:
-            raise BadArgumentsError(f"unknown create mode {flags}")
-        if flags in _TTL_FLAGS:
-            if not self._options.extended_types:
-                raise UnimplementedError("extendedTypesEnabled is off")
-            if op != opcodes.CREATE_TTL or not 0 < ttl <= TTL_MAX:
-                raise BadArgumentsError("a TTL must be 1 to 2**40 - 1 ms")
-        elif op == opcodes.CREATE_TTL:
-            # Java only refuses ttl >= 0 here and fails on the rest, see docs/architecture.md.
-            raise BadArgumentsError("the create mode has no TTL")
+        if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL:
+            self._check_mode(op, flags, ttl)
         if path is None:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
@@ -207,6 +199,19 @@ class Preparer:
         if undo is not None:
             undo += ((parent_path, parent_before), (path, before))
         return txns.Create(op, path, data, entries, owner, counted)
+
+    def _check_mode(self, op: int, flags: int, ttl: int) -> None:
+        """Whether the operation can create a znode of this mode; the four plain ones always can."""
+        if not 0 <= flags <= 6:
+            raise BadArgumentsError(f"unknown create mode {flags}")
+        if flags in _TTL_FLAGS:
+            if not self._options.extended_types:
+                raise UnimplementedError("extendedTypesEnabled is off")
+            if op != opcodes.CREATE_TTL or not 0 < ttl <= TTL_MAX:
+                raise BadArgumentsError("a TTL must be 1 to 2**40 - 1 ms")
+        elif op == opcodes.CREATE_TTL:
+            # Java only refuses ttl >= 0 here and fails on the rest, see docs/architecture.md.
+            raise BadArgumentsError("the create mode has no TTL")
 
     def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:
         """The list to store; one that makes the log entry too long to be read back is refused.
