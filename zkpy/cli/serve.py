@@ -20,6 +20,9 @@ EXIT_DATA_DIR: Final = 3
 EXIT_STORAGE: Final = 15
 """The transaction log could not be written: nothing was acknowledged after that."""
 
+COLLECT_EVERY_S: Final = 1.0
+COLLECT_AT_MOST: Final = 20_000
+
 DEFAULT_DATA_DIR: Final = "zkpy-data"
 
 
@@ -185,24 +188,40 @@ def _tune() -> None:
     """Set what belongs to the process, not to the server: an embedding program keeps its own settings."""
     import gc
 
-    # Znodes live long and have no cycles. Only what is young is looked at, in small portions: a collection of
-    # everything takes seconds with a million znodes.
-    gc.set_threshold(20_000, 2, 1_000_000)
+    gc.disable()  # see _collect
     # The sync thread asks for the interpreter when the medium is done; by default it would wait 5 ms.
     sys.setswitchinterval(0.0005)
 
 
-async def _serve(config: Config, any_port: bool) -> None:
+async def _collect() -> None:
+    """Collect garbage in portions that nobody notices.
+
+    Znodes live long and have no cycles, so a collection finds next to nothing, and one of everything takes
+    seconds with a million znodes. What came into being since the last round is looked at when it is little,
+    else put aside for good.
+    """
     import gc
 
+    import trio
+
+    while True:
+        await trio.sleep(COLLECT_EVERY_S)
+        if gc.get_count()[0] <= COLLECT_AT_MOST:
+            gc.collect(0)
+        else:
+            gc.freeze()
+
+
+async def _serve(config: Config, any_port: bool) -> None:
     import trio
 
     from zkpy.node import running
 
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with running(config, any_port=any_port, own_loop=True) as node:
-            gc.freeze()  # what was restored is not young, and looking at it once would take as long
+        async with running(config, any_port=any_port, own_loop=True) as node, trio.open_nursery() as nursery:
+            nursery.start_soon(_collect)
             where = "memory" if config.memory_only else config.data_dir
             print(f"zkpy ready {node.hosts} standalone {where}", flush=True)
             async for _ in signals:
+                nursery.cancel_scope.cancel()
                 break

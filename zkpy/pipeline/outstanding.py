@@ -70,7 +70,7 @@ class Outstanding:
                         committed.digest = node_digest(path, committed)
                     before = committed.digest
             if node is not None:
-                digest = node_digest(path, node)
+                digest = node.digest = node_digest(path, node)
             self.digest = (self.digest - before + digest) & MASK
         self._by_path[path] = Pending(zxid, node, children, digest)
         self._order.append((zxid, path))

@@ -57,6 +57,9 @@ _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 _ENTRY_OVERHEAD: Final = 100
 """More than a log entry has beside what the client sent: two headers, a digest, a sequence number."""
 
+RECOMPUTE_EVERY: Final = 16
+"""Of so many transactions one is applied without what preparation knows: both must find the same digest."""
+
 _pack_header: Final = HEADER.pack
 _pack_digest: Final = DIGEST.pack
 
@@ -177,13 +180,11 @@ class Preparer:
         if self._options.enforce_quota:
             self._check_quota(path, 1, len(data) if data else 0)
 
-        ephemeral = flags in _EPHEMERAL_FLAGS
-        owner: int | None = None if ephemeral else 0
+        owner: int | None = None if flags in _EPHEMERAL_FLAGS else 0
         if op == opcodes.CREATE_CONTAINER:
             owner = CONTAINER_OWNER
         elif op == opcodes.CREATE_TTL:
             owner = ttl_owner(ttl)
-        acl = self._tree.acls.peek(entries)
         changed = parent.copy()
         counted = parent.cversion + 1
         if counted > 0x7FFFFFFF:
@@ -191,14 +192,16 @@ class Preparer:
         if counted > parent.cversion:
             changed.cversion = counted
             changed.pzxid = zxid
-        node = ZNode(
-            data, acl, zxid, zxid, time, time, 0, 0, 0, request.session_id if owner is None else owner, zxid
-        )
+        stored = request.session_id if owner is None else owner
+        node = ZNode(data, self._tree.acls.peek(entries), zxid, zxid, time, time, 0, 0, 0, stored, zxid)
         parent_before = outstanding.put(zxid, parent_path, changed, siblings + 1)
         before = outstanding.put(zxid, path, node, 0)
         if undo is not None:
             undo += ((parent_path, parent_before), (path, before))
-        return txns.Create(op, path, data, entries, owner, counted)
+        txn = txns.Create(op, path, data, entries, owner, counted)
+        if changed.digest is not None and zxid % RECOMPUTE_EVERY:
+            txn.foretold = (changed.digest, node)
+        return txn
 
     def _check_mode(self, op: int, flags: int, ttl: int) -> None:
         """Whether the operation can create a znode of this mode; the four plain ones always can."""
@@ -354,7 +357,10 @@ class Preparer:
         changed.mzxid = zxid
         changed.mtime = time
         self._put(zxid, path, changed, children, undo)
-        return txns.SetData(opcodes.SET_DATA, path, data, new_version)
+        txn = txns.SetData(opcodes.SET_DATA, path, data, new_version)
+        if zxid % RECOMPUTE_EVERY:
+            txn.foretold = changed.digest
+        return txn
 
     def _set_acl(self, request: Request, zxid: int) -> Txn:
         frame = request.frame

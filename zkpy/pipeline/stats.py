@@ -35,7 +35,7 @@ class ServerStats:
 
     def add_latency(self, ms: int, count: int = 1) -> None:
         """Count *count* requests that took *ms* each."""
-        if not self.count or ms < self.min_latency:
+        if ms < self.min_latency or not self.count:
             self.min_latency = ms
         if ms > self.max_latency:
             self.max_latency = ms

@@ -159,6 +159,7 @@ class ZooKeeperServer:
         tree = self.tree
         outstanding = self.preparer.outstanding
         now = self.now = self.clock()
+        started, latency = -1.0, 0
         stats = self.stats
         watches = self.watches
         changes = tree.changes
@@ -184,7 +185,9 @@ class ZooKeeperServer:
                 if txn.type == opcodes.CLOSE_SESSION:
                     self._session_closed(request)
             if client is not None:
-                latency = int((now - request.started) * 1000)
+                if request.started != started:
+                    started = request.started
+                    latency = int((now - started) * 1000)
                 stats.add_latency(latency)
                 client.complete(request, result, latency)
         self.after_batch()

@@ -460,11 +460,8 @@ class ClientCnxn:
         if request.op == opcodes.CREATE_SESSION:
             self._session_created(request)
             return
-        self.last_latency = latency_ms
-        if latency_ms > self.max_latency:
-            self.max_latency = latency_ms
-        if latency_ms < self.min_latency or not self.total_count:
-            self.min_latency = latency_ms
+        if latency_ms != self.last_latency or not self.total_count:
+            self._note_latency(latency_ms)
         self.total_count += 1
         self.total_latency += latency_ms
         zxid = server.tree.last_zxid
@@ -493,6 +490,13 @@ class ClientCnxn:
             self._owed -= size
             if self.state < CLOSING:
                 self._answer(op, xid, frame)
+
+    def _note_latency(self, latency_ms: int) -> None:
+        self.last_latency = latency_ms
+        if latency_ms > self.max_latency:
+            self.max_latency = latency_ms
+        if latency_ms < self.min_latency or not self.total_count:
+            self.min_latency = latency_ms
 
     # -- handshake -----------------------------------------------------------------------------------------
 
@@ -634,10 +638,20 @@ class ClientCnxn:
     # -- output --------------------------------------------------------------------------------------------
 
     def _send(self, frame: bytes) -> None:
-        server = self._service.server
+        service = self._service
+        server = service.server
         self.last_response = server.now
         self.last_zxid = server.tree.last_zxid
-        self.notify(frame)
+        if self.state != OPEN or self.out_size > UNSENT_CLOSE:
+            self.notify(frame)
+            return
+        self.sent += 1
+        server.stats.packets_sent += 1
+        self.out.append(frame)
+        self.out_size += len(frame)
+        if not self.dirty:
+            self.dirty = True
+            service.dirty.append(self)
 
     def notify(self, event: bytes) -> None:
         """Queue an encoded watch event."""

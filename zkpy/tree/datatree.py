@@ -242,9 +242,17 @@ class DataTree:
             self._set_node_acl(existing, acl)
             self._redigest(path, existing)
             return Result(txn.type, _NODE_EXISTS)
-        time = header.time
         owner = txn.owner if txn.owner is not None else header.client_id
-        node = ZNode(txn.data, acl, zxid, zxid, time, time, 0, 0, 0, owner, zxid)
+        foretold = txn.foretold
+        if foretold is None:
+            time = header.time
+            node = ZNode(txn.data, acl, zxid, zxid, time, time, 0, 0, 0, owner, zxid)
+            self._redigest(parent_path, parent)
+            self._redigest(path, node)
+        else:
+            parent.digest, node = foretold
+            node.acl = acl
+            self.digest = (self.digest + parent.digest + (node.digest or 0)) & MASK
         self.acls.retain(acl)
         if parent.children is None:
             parent.children = {}
@@ -253,8 +261,6 @@ class DataTree:
         if owner:
             self.index_owner(path, owner)
         self.data_size += len(path) + (len(txn.data) if txn.data else 0)
-        self._redigest(parent_path, parent)
-        self._redigest(path, node)
         # The reply (a plain create's has no Stat) shows the znode before quotas are looked at, which fill it
         # if it keeps a usage.
         stat = None if txn.type == opcodes.CREATE else self.stat(node)
@@ -300,7 +306,11 @@ class DataTree:
         node.version = txn.version
         node.mzxid = header.zxid
         node.mtime = header.time
-        self._redigest(path, node)
+        if txn.foretold is None:
+            self._redigest(path, node)
+        else:
+            node.digest = txn.foretold
+            self.digest = (self.digest + txn.foretold) & MASK
         growth = (len(data) if data else 0) - (len(old) if old else 0)
         self.data_size += growth
         stat = self.stat(node)

@@ -17,7 +17,7 @@ from zkpy.jute import archive
 from zkpy.jute.archive import NULL, buffer, pack_int, read_buffer, read_count, read_int, read_long
 from zkpy.jute.archive import acls as encode_acl
 from zkpy.tree.acl import AclEntry
-from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ttl_owner
+from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ZNode, ttl_owner
 
 HEADER: Final = Struct(">qiqqi")
 """clientId, cxid, zxid, time in ms, type."""
@@ -66,10 +66,12 @@ class Create(Txn):
     """create, create2, createContainer, createTTL.
 
     ``owner`` is the stored owner: 0, a marker, or None for an ephemeral, whose owner is the header's session.
-    ``parent_cversion`` -1 means "one more than now".
+    ``parent_cversion`` -1 means "one more than now". ``foretold``, which is not stored, are the parent's
+    digest after it and the new znode with its own, as preparation computed them on the same state; None: to
+    be computed.
     """
 
-    __slots__ = ("acl", "data", "owner", "parent_cversion", "path")
+    __slots__ = ("acl", "data", "foretold", "owner", "parent_cversion", "path")
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class Create(Txn):
         self.acl = acl
         self.owner = owner
         self.parent_cversion = parent_cversion
+        self.foretold: tuple[int, ZNode] | None = None
 
     def encode(self) -> bytes:
         return self.encode_with(encode_acl(self.acl))
@@ -127,15 +130,16 @@ class Delete(Txn):
 
 
 class SetData(Txn):
-    """setData, reconfig; ``version`` is the resulting one."""
+    """setData, reconfig; ``version`` is the resulting one, ``foretold`` the znode's digest after it, or None."""
 
-    __slots__ = ("data", "path", "version")
+    __slots__ = ("data", "foretold", "path", "version")
 
     def __init__(self, type: int, path: bytes, data: bytes | None, version: int) -> None:
         self.type = type
         self.path = path
         self.data = data
         self.version = version
+        self.foretold: int | None = None
 
     def encode(self) -> bytes:
         data = self.data
