@@ -10,7 +10,7 @@ import trio.testing
 
 from zkpy.errors import StorageError
 from zkpy.pipeline.request import Request
-from zkpy.pipeline.sync import SyncStage
+from zkpy.pipeline.sync import COMPANY, QUICK_ENOUGH, SyncStage
 from zkpy.tree.txns import TxnHeader
 
 
@@ -22,6 +22,7 @@ class Disk:
         self.durable = durable
         self.appended: list[int] = []
         self.flushed = 0
+        self.on_spot = 0
         self.done: Callable[[StorageError | None], None] | None = None
         self.finished = trio.Event()
         self.error: StorageError | None = None
@@ -34,6 +35,10 @@ class Disk:
 
     def start_commit(self, done: Callable[[StorageError | None], None]) -> bool:
         self.done = done
+        return self.inline
+
+    def commit_on_spot(self) -> bool:
+        self.on_spot += self.inline
         return self.inline
 
     async def commit(self) -> None:
@@ -92,7 +97,9 @@ def test_requests_wait_for_the_sync_and_gather_behind_it() -> None:
     stage.clock = 0.5
     assert log.done is not None
     log.done(None)
-    assert stage.batches == [[1]] and stage.stage.busy and log.flushed == 2
+    assert stage.batches == [[1]] and stage.stage.waiting == 2  # those answered may have more to add
+    stage.stage.flush()
+    assert stage.stage.busy and log.flushed == 2
     log.done(None)
     assert stage.batches == [[1], [2, -3]] and not stage.stage.busy
     assert stage.stage.sync_count == 2 and stage.stage.sync_max_ms == 500.0
@@ -176,3 +183,51 @@ def test_a_slow_sync_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     assert log.done is not None
     log.done(None)
     assert stage.stage.slow_syncs == 1 and "2000 ms" in caplog.text
+
+
+def sync_off_loop(stage: Stage, seconds: float) -> None:
+    """One request whose sync takes so long."""
+    assert stage.log is not None
+    stage.submit(1)
+    stage.stage.flush(idle=True)
+    assert stage.stage.busy and stage.log.done is not None
+    stage.clock += seconds
+    stage.log.done(None)
+
+
+def test_only_a_medium_that_proved_quick_is_waited_for_and_only_by_an_idle_loop() -> None:
+    log = Disk(inline=True)
+    stage = Stage(log)
+    for _ in range(QUICK_ENOUGH):
+        assert not log.on_spot
+        sync_off_loop(stage, 0.0001)
+    stage.submit(1)
+    stage.stage.flush(idle=True)
+    assert log.on_spot == 1 and stage.batches[-1] == [1] and not stage.stage.busy
+    stage.submit(2)
+    stage.stage.flush()  # others wait for their turn
+    assert log.on_spot == 1 and stage.stage.busy
+
+
+def test_one_slow_sync_sends_the_next_ones_off_the_loop() -> None:
+    log = Disk(inline=True)
+    stage = Stage(log)
+    for _ in range(QUICK_ENOUGH):
+        sync_off_loop(stage, 0.0001)
+    stage.submit(1)
+    log.flush = lambda: setattr(stage, "clock", stage.clock + 0.01)  # type: ignore[method-assign]
+    stage.stage.flush(idle=True)
+    assert log.on_spot == 1
+    for _ in range(QUICK_ENOUGH - 1):
+        sync_off_loop(stage, 0.0001)
+    assert log.on_spot == 1
+
+
+def test_many_requests_are_synced_beside_the_loop_even_if_it_is_idle() -> None:
+    log = Disk(inline=True)
+    stage = Stage(log)
+    for _ in range(QUICK_ENOUGH):
+        sync_off_loop(stage, 0.0001)
+    stage.submit(*range(1, COMPANY + 1))
+    stage.stage.flush(idle=True)
+    assert log.on_spot == 0 and stage.stage.busy

@@ -239,6 +239,17 @@ class TxnLogWriter:
         self._commits += 1
         return True
 
+    def commit_on_spot(self) -> bool:
+        """As `commit`, but blocking, in the ordinary case of one file; False, with nothing done, in others.
+
+        Raises:
+            StorageError: it is not durable, or cannot be known to be.
+        """
+        if self._new_name or self._rolled or self._commits or self._current is None:
+            return False
+        self.commit_now()
+        return True
+
     async def _sync_all(self) -> None:
         written, new_name, self._new_name = self._written, self._new_name, False
         rolled, current = list(self._rolled), self._current

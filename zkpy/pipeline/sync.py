@@ -1,8 +1,10 @@
 """Group commit: what gathered while one sync ran is made durable by the next, together.
 
-In the ordinary case a sync begins and ends by a call from the loop that serves the clients, without a task
-switch; the task `SyncStage.run` awaits the rare ones (a new file) and carries failures. Without a log (memory
-only) a batch is committed as soon as it is flushed.
+Syncs run off the event loop, which goes on serving reads. In the ordinary case one begins and ends by a call
+from the loop, without a task switch; the task `SyncStage.run` awaits the rare ones (a new file) and carries
+failures. Only when the loop has nothing else to do, and the medium has just proved many times in a row to be
+quicker than the way to another processor and back, the sync is done on the spot; one slow sync ends that.
+Without a log (memory only) a batch is committed as soon as it is flushed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,17 @@ from zkpy.ports import MonotonicClock
 logger: Final = logging.getLogger("zkpy.server")
 
 
+QUICK_MS: Final = 0.3
+"""A sync that takes less than this is over before another processor could be asked and have answered."""
+
+QUICK_ENOUGH: Final = 16
+"""How many syncs in a row have to be that quick before an idle loop does the next one itself."""
+
+
+COMPANY: Final = 16
+"""So many requests make a group commit that need not wait for more, and is better done beside the loop."""
+
+
 class Log(Protocol):
     """The transaction log as this stage uses it (``zkpy.persist.txnlog``)."""
 
@@ -31,6 +44,9 @@ class Log(Protocol):
 
     def start_commit(self, done: Callable[[StorageError | None], None]) -> bool:
         """Make durable what was flushed and tell *done*; False when that has to be awaited by `commit`."""
+
+    def commit_on_spot(self) -> bool:
+        """Make durable what was flushed before returning; False when that has to be awaited by `commit`."""
 
     async def commit(self) -> None:
         """Return when all that was flushed is durable. Raises StorageError."""
@@ -57,6 +73,7 @@ class SyncStage:
         "_in_sync",
         "_log",
         "_max_batch",
+        "_quick_syncs",
         "_settle",
         "_started",
         "_wake",
@@ -92,6 +109,7 @@ class SyncStage:
         self._failure: StorageError | None = None
         self._wake = trio.Event()
         self.busy = False
+        self._quick_syncs = 0
         self.sync_count = 0
         self.sync_total_ms = 0.0
         self.sync_max_ms = 0.0
@@ -104,22 +122,30 @@ class SyncStage:
             self._log.append(request.header.zxid, request.payload)
         self._batch.append(request)
 
-    def flush(self) -> None:
-        """All of this round were submitted: commit them, or see to it that they are synced."""
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a sync that has not begun, so that others can still join them."""
+        return 0 if self.busy else len(self._batch)
+
+    def flush(self, *, idle: bool = False) -> None:
+        """All of this round were submitted: commit them, or see to it that they are synced.
+
+        *idle* says that the loop has nothing else to do at the moment than to wait for them.
+        """
         if not self._batch or self.busy:
             return
         if self._log is None:
             self._commit_all()
         else:
-            self._next()
+            self._next(idle)
 
     def _commit_all(self) -> None:
         while self._batch:
             batch, self._batch = self._batch, []
             self._commit(batch)
 
-    def _next(self) -> None:
-        """Begin to sync what gathered."""
+    def _next(self, idle: bool = False) -> None:
+        """Begin to sync what gathered; on the spot when that costs nobody anything."""
         log = self._log
         assert log is not None
         while self._batch:
@@ -127,7 +153,11 @@ class SyncStage:
             if self._delay and (not self._max_batch or len(self._batch) < self._max_batch):
                 self._wake.set()
                 return
+            few = len(self._batch) < COMPANY
             self._take()
+            if idle and few and self._quick_syncs >= QUICK_ENOUGH and log.commit_on_spot():
+                self._finish()
+                continue
             if log.start_commit(self._synced):
                 return
             if log.pending:
@@ -149,7 +179,7 @@ class SyncStage:
             self._wake.set()
             return
         self._finish()
-        self._next()
+        self.busy = False  # what gathered meanwhile waits for the next `flush`
 
     def _finish(self) -> None:
         self._count((self._clock() - self._started) * 1000)
@@ -179,6 +209,7 @@ class SyncStage:
             self._next()
 
     def _count(self, took_ms: float) -> None:
+        self._quick_syncs = self._quick_syncs + 1 if took_ms < QUICK_MS else 0
         self.sync_count += 1
         self.sync_total_ms += took_ms
         if took_ms > self.sync_max_ms:

@@ -150,9 +150,9 @@ class ZooKeeperServer:
         """Whether a frame of *size* bytes keeps all large requests in flight under their common limit."""
         return size <= self._large_from or self._large_bytes + size <= self.config.large_request_max_bytes
 
-    def flush(self) -> None:
-        """A round of input was handled: get its writes going."""
-        self.sync.flush()
+    def flush(self, *, idle: bool = False) -> None:
+        """A round of input was handled: get its writes going; *idle* as for `SyncStage.flush`."""
+        self.sync.flush(idle=idle)
 
     def commit(self, batch: list[Request]) -> None:
         """Carry out durable requests in order: change the tree, fire watches, answer."""

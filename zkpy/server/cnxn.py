@@ -24,7 +24,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from struct import Struct
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from zkpy import opcodes
 from zkpy.auth.access import Disconnected, Refused
@@ -33,6 +33,7 @@ from zkpy.jute import archive
 from zkpy.pipeline import final
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session
+from zkpy.server.channel import GONE, Channel
 from zkpy.server.handshake import ConnectRequest, connect_response, decode_connect, invalid_session
 from zkpy.tree.acl import READ, Identities
 from zkpy.tree.datatree import Result
@@ -61,34 +62,6 @@ _pack_reply: Final = final.REPLY.pack
 _pack_data: Final = Struct(">iiqii").pack  # a reply header and the length of the data behind it
 
 _OK: Final = 0
-
-
-class Channel(Protocol):
-    """What a connection asks of the transport that carries it."""
-
-    def pause(self) -> None:
-        """Stop reading."""
-
-    def resume(self) -> None:
-        """Read again."""
-
-    def flush(self) -> None:
-        """Send what the connection queued, as far as possible; close when that was all of a closing one."""
-
-    def abort(self) -> None:
-        """Close now; unsent bytes are dropped."""
-
-
-class _NoChannel:
-    """The channel of a connection that is gone; having it breaks the circle of connection and channel."""
-
-    def pause(self) -> None:
-        """Nothing is read any more."""
-
-    resume = flush = abort = pause
-
-
-_GONE: Final = _NoChannel()
 
 
 class ClientCnxn:
@@ -136,7 +109,7 @@ class ClientCnxn:
 
     def __init__(self, service: Service, channel: Channel, address: str, port: int) -> None:
         self._service = service
-        self.channel = channel
+        self.channel: Channel = channel
         self.address = address
         self.port = port
         self.number = 0
@@ -698,7 +671,7 @@ class ClientCnxn:
         self._buffer.clear()
         self.out.clear()
         self.out_size = 0
-        self.channel = _GONE
+        self.channel = GONE
         service.server.watches.remove_watcher(self)
         session = self.session
         if session is not None and session.owner is self:

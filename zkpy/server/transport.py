@@ -17,6 +17,7 @@ from typing import Final
 
 import trio
 
+from zkpy.pipeline.sync import COMPANY
 from zkpy.ports import SyncReports
 from zkpy.server.cnxn import CLOSING, ClientCnxn
 from zkpy.server.service import Service
@@ -34,6 +35,9 @@ LINGER_S: Final = 0.001
 SPINS: Final = 200
 """How often a loop of its own looks for the end of a sync before it sleeps, some 0.2 ms: a sync takes about
 0.1, and to be woken by another processor costs nearly as much again."""
+
+HOLD_S: Final = 0.0005
+"""How long a group commit is held back at most while more and more requests join it."""
 
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
@@ -194,18 +198,17 @@ class EpollTransport:
             while True:
                 await trio.lowlevel.wait_readable(epoll_fd)
                 started = clock()
+                held_since = 0.0
                 while True:
                     events = poll(0, 512)
-                    if not events and lingers and not server.background:
-                        spins = SPINS if sync.busy else 0
-                        while spins and not events:
-                            spins -= 1
-                            os.sched_yield()
-                            events = poll(0, 512)
-                        if not events:
-                            events = poll(LINGER_S, 512)
                     if not events:
-                        break
+                        if sync.waiting:
+                            server.flush(idle=lingers)
+                            held_since = 0.0
+                        else:
+                            events = self._look_longer() if lingers and not server.background else events
+                            if not events:
+                                break
                     server.now = clock()
                     for fd, mask in events:
                         channel = channels.get(fd)
@@ -216,7 +219,14 @@ class EpollTransport:
                             channel.writable()
                         if mask & ~_OUT and channel.fd >= 0:
                             channel.read()
-                    server.flush()
+                    # A sync is dear: it begins when nobody has anything to add, but soon in any case.
+                    waiting = sync.waiting
+                    if waiting:
+                        if not held_since:
+                            held_since = server.now
+                        if waiting >= COMPANY or server.now - held_since > HOLD_S:
+                            server.flush()
+                            held_since = 0.0
                     more = self.send_some()
                     if more or server.now - started > YIELD_AFTER_S:
                         await trio.lowlevel.checkpoint()
@@ -225,6 +235,16 @@ class EpollTransport:
                             await trio.lowlevel.checkpoint()
         finally:
             self.close()
+
+    def _look_longer(self) -> list[tuple[int, int]]:
+        """Wait a moment for events without the event loop: look again while a sync is under way, then sleep."""
+        poll = self.epoll.poll
+        for _ in range(SPINS if self._service.server.sync.busy else 0):
+            os.sched_yield()
+            events = poll(0, 512)
+            if events:
+                return events
+        return poll(LINGER_S, 512)
 
     def send_some(self) -> bool:
         """Send the output of a bounded number of connections; says whether more have some."""

@@ -130,7 +130,7 @@ class Delete(Txn):
 
 
 class SetData(Txn):
-    """setData, reconfig; ``version`` is the resulting one, ``foretold`` the znode's digest after it, or None."""
+    """setData, reconfig; ``version`` is the resulting one, ``foretold`` the znode's digest then, or None."""
 
     __slots__ = ("data", "foretold", "path", "version")
 
