@@ -237,7 +237,7 @@ class EpollTransport:
             self.close()
 
     def _look_longer(self) -> list[tuple[int, int]]:
-        """Wait a moment for events without the event loop: look again while a sync is under way, then sleep."""
+        """Wait a moment for events without the event loop: look again during a sync, then sleep."""
         poll = self.epoll.poll
         for _ in range(SPINS if self._service.server.sync.busy else 0):
             os.sched_yield()
