@@ -125,6 +125,8 @@ async def running(
             nursery.start_soon(transport.run)
             nursery.start_soon(_tick, server, service)
             nursery.start_soon(_sweep, server)
+            if config.jvm_pause_monitor:
+                nursery.start_soon(_watch_pauses, config, clock)
             if store is not None:
                 nursery.start_soon(store.run)
             yield node
@@ -140,6 +142,18 @@ async def _tick(server: ZooKeeperServer, service: Service) -> None:
         if server.expire_sessions():
             server.send_some()
         service.drop_sessionless()
+
+
+async def _watch_pauses(config: Config, clock: MonotonicClock) -> None:
+    """Log when the loop stood still (``jvm.pause.monitor``)."""
+    period_ms = max(1, config.jvm_pause_sleep_time_ms)
+    while True:
+        before = clock()
+        await trio.sleep(period_ms / 1000)
+        paused_ms = (clock() - before) * 1000 - period_ms
+        if paused_ms > config.jvm_pause_info_threshold_ms:
+            level = logging.WARNING if paused_ms > config.jvm_pause_warn_threshold_ms else logging.INFO
+            logger.log(level, "the event loop or the machine paused for approximately %d ms", paused_ms)
 
 
 async def _sweep(server: ZooKeeperServer) -> None:

@@ -136,7 +136,6 @@ def test_every_default_is_what_an_empty_configuration_gets() -> None:
         "min_session_timeout_ms": 6000,
         "max_session_timeout_ms": 60000,
         "txn_log_size_limit_kb": 0,
-        "max_write_queue_poll_time_ms": 0,
         "jute_max_buffer_extra": 1048575,
         "auth_providers": {},
         "enforce_auth_schemes": (),

@@ -53,8 +53,6 @@ def field(text: str, name: str) -> Any:
         ("preAllocSize=010", "pre_alloc_size_kb", 10),
         ("forceSync=no", "force_sync", False),
         ("forceSync=NO", "force_sync", True),
-        ("flushDelay=10", "max_write_queue_poll_time_ms", 3),
-        ("flushDelay=10\nmaxWriteQueuePollTime=7", "max_write_queue_poll_time_ms", 7),
         ("commitLogCount=499", "commit_log_count", 500),
         ("commitLogCount=501", "commit_log_count", 501),
         ("snapshot.compression.method=GZ", "snapshot_compression", "gz"),

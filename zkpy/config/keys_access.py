@@ -40,6 +40,7 @@ AUTH: Final = (
         Kind.BOOL,
         False,
         field="ip_auth_use_x_forwarded_for",
+        status=NOT_YET,
     ),
 )
 
@@ -119,18 +120,26 @@ TLS: Final = (
 )
 
 ADMIN: Final = (
-    Key("admin.enableServer", "S", Kind.NOT_FALSE, True, field="admin_enable_server"),
-    Key("admin.serverAddress", "S", Kind.TEXT, "0.0.0.0", "host", "admin_server_address"),
-    Key("admin.serverPort", "S", Kind.INT, 8080, "port", "admin_server_port"),
-    Key("admin.commandURL", "S", Kind.TEXT, "/commands", "path", "admin_command_url"),
-    Key("admin.idleTimeout", "S", Kind.INT, 30_000, "ms", "admin_idle_timeout_ms"),
+    Key("admin.enableServer", "S", Kind.NOT_FALSE, True, field="admin_enable_server", status=NOT_YET),
+    Key("admin.serverAddress", "S", Kind.TEXT, "0.0.0.0", "host", "admin_server_address", status=NOT_YET),
+    Key("admin.serverPort", "S", Kind.INT, 8080, "port", "admin_server_port", status=NOT_YET),
+    Key("admin.commandURL", "S", Kind.TEXT, "/commands", "path", "admin_command_url", status=NOT_YET),
+    Key("admin.idleTimeout", "S", Kind.INT, 30_000, "ms", "admin_idle_timeout_ms", status=NOT_YET),
     Key("admin.httpVersion", "S", Kind.INT, 11, status=NO_EFFECT + "the admin server speaks HTTP/1.1"),
     Key("admin.portUnification", "S", Kind.BOOL, False, field="admin_port_unification", status=NOT_YET),
     Key("admin.forceHttps", "S", Kind.BOOL, False, field="admin_force_https", status=NOT_YET),
     Key("admin.needClientAuth", "S", Kind.BOOL, False, field="admin_need_client_auth", status=NOT_YET),
-    Key("admin.snapshot.enabled", "S", Kind.BOOL, True, field="admin_snapshot_enabled"),
-    Key("admin.restore.enabled", "S", Kind.BOOL, True, field="admin_restore_enabled"),
-    Key("admin.rateLimiterIntervalInMS", "S", Kind.DECIMAL, 300_000, "ms", "admin_rate_limiter_interval_ms"),
+    Key("admin.snapshot.enabled", "S", Kind.BOOL, True, field="admin_snapshot_enabled", status=NOT_YET),
+    Key("admin.restore.enabled", "S", Kind.BOOL, True, field="admin_restore_enabled", status=NOT_YET),
+    Key(
+        "admin.rateLimiterIntervalInMS",
+        "S",
+        Kind.DECIMAL,
+        300_000,
+        "ms",
+        "admin_rate_limiter_interval_ms",
+        status=NOT_YET,
+    ),
     Key(
         "4lw.commands.whitelist", "S", Kind.TEXT, None, "comma list", "four_letter_words", default_text="srvr"
     ),
@@ -141,11 +150,19 @@ ADMIN: Final = (
         "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
         "class",
         "metrics_provider_class",
+        NOT_YET,
     ),
     Key(
-        "metricsProvider.", "P", Kind.TEXT, None, "provider setting", "metrics_provider_options", family=True
+        "metricsProvider.",
+        "P",
+        Kind.TEXT,
+        None,
+        "provider setting",
+        "metrics_provider_options",
+        NOT_YET,
+        family=True,
     ),
-    Key("audit.enable", "S", Kind.BOOL, False, field="audit_enable"),
+    Key("audit.enable", "S", Kind.BOOL, False, field="audit_enable", status=NOT_YET),
     Key(
         "audit.impl.class",
         "S",

@@ -7,6 +7,7 @@ from typing import Final
 from zkpy.config.key import NO_EFFECT, NOT_YET, Key, Kind
 
 _THREADS: Final = NO_EFFECT + "zkpy serves all connections from one event loop"
+_CACHES: Final = NO_EFFECT + "each znode keeps its own encoded answer"
 _BUFFERS: Final = NO_EFFECT + "a JVM buffer that zkpy does not have"
 _NETTY: Final = NO_EFFECT + "tunes the Netty transport"
 _WATCHES: Final = NO_EFFECT + "zkpy has a single watch manager"
@@ -85,7 +86,8 @@ STORAGE: Final = (
         Kind.LONG,
         None,
         "ms",
-        "max_write_queue_poll_time_ms",
+        None,
+        NO_EFFECT + "flushDelay alone holds a group commit back",
         default_text="flushDelay / 3",
     ),
     Key("maxBatchSize", "S", Kind.INT, 1000, "txns", "max_batch_size"),
@@ -93,7 +95,13 @@ STORAGE: Final = (
     Key("snapshotSizeFactor", "S", Kind.LENIENT_FLOAT, 0.33, "ratio", "snapshot_size_factor", NOT_YET),
     Key("snapshot.compression.method", "S", Kind.TEXT, "", field="snapshot_compression"),
     Key("snapshot.trust.empty", "S", Kind.BOOL, False, field="snapshot_trust_empty"),
-    Key("serializeLastProcessedZxid.enabled", "S", Kind.BOOL, True, field="serialize_last_processed_zxid"),
+    Key(
+        "serializeLastProcessedZxid.enabled",
+        "S",
+        Kind.BOOL,
+        True,
+        status=NO_EFFECT + "snapshots always have it, every reader copes with it",
+    ),
     Key("digest.enabled", "S", Kind.BOOL, True, field="digest_enabled"),
     Key("closeSessionTxn.enabled", "S", Kind.BOOL, True, field="close_session_txn_enabled"),
     Key("forceSnapshotSync", "S", Kind.BOOL, False, field="force_snapshot_sync", status=NOT_YET),
@@ -164,14 +172,15 @@ NETWORK: Final = (
         least=32,
         refusal="Buffer starting size must be greater than or equal to 32",
     ),
-    Key("maxResponseCacheSize", "S", Kind.INT, 400, "entries", "max_response_cache_size"),
+    Key("maxResponseCacheSize", "S", Kind.INT, 400, "entries", None, _CACHES),
     Key(
         "maxGetChildrenResponseCacheSize",
         "S",
         Kind.INT,
         400,
         "entries",
-        "max_get_children_response_cache_size",
+        None,
+        _CACHES,
     ),
     Key("readonlymode.enabled", "J", Kind.BOOL, False, field="read_only_mode"),
     Key("znode.container.checkIntervalMs", "J", Kind.INT, 60_000, "ms", "container_check_interval_ms"),
@@ -190,11 +199,48 @@ _THROTTLE_FLOAT: Final = "the connection throttle needs a number here"
 
 LIMITS: Final = (
     Key("globalOutstandingLimit", "S", Kind.INT, 1000, "requests", "global_outstanding_limit"),
-    Key("request_throttle_max_requests", "S", Kind.INT, 0, "requests", "request_throttle_max_requests"),
-    Key("request_throttle_stall_time", "S", Kind.INT, 100, "ms", "request_throttle_stall_time_ms"),
-    Key("request_throttle_drop_stale", "S", Kind.BOOL, True, field="request_throttle_drop_stale"),
-    Key("request_stale_connection_check", "S", Kind.BOOL, True, field="request_stale_connection_check"),
-    Key("request_stale_latency_check", "S", Kind.BOOL, False, field="request_stale_latency_check"),
+    Key(
+        "request_throttle_max_requests",
+        "S",
+        Kind.INT,
+        0,
+        "requests",
+        "request_throttle_max_requests",
+        status=NOT_YET,
+    ),
+    Key(
+        "request_throttle_stall_time",
+        "S",
+        Kind.INT,
+        100,
+        "ms",
+        "request_throttle_stall_time_ms",
+        status=NOT_YET,
+    ),
+    Key(
+        "request_throttle_drop_stale",
+        "S",
+        Kind.BOOL,
+        True,
+        field="request_throttle_drop_stale",
+        status=NOT_YET,
+    ),
+    Key(
+        "request_stale_connection_check",
+        "S",
+        Kind.BOOL,
+        True,
+        field="request_stale_connection_check",
+        status=NOT_YET,
+    ),
+    Key(
+        "request_stale_latency_check",
+        "S",
+        Kind.BOOL,
+        False,
+        field="request_stale_latency_check",
+        status=NOT_YET,
+    ),
     Key(
         "request_throttler.shutdownTimeout",
         "S",
@@ -202,8 +248,9 @@ LIMITS: Final = (
         10_000,
         "ms",
         "request_throttle_shutdown_timeout_ms",
+        status=NOT_YET,
     ),
-    Key("throttled_op_wait_time", "S", Kind.INT, 0, "ms", "throttled_op_wait_time_ms"),
+    Key("throttled_op_wait_time", "S", Kind.INT, 0, "ms", "throttled_op_wait_time_ms", status=NOT_YET),
     Key("largeRequestMaxBytes", "S", Kind.INT, 104_857_600, "bytes", "large_request_max_bytes", least=1),
     Key("largeRequestThreshold", "S", Kind.INT, -1, "bytes", "large_request_threshold_bytes", least=-1),
     Key("connection_throttle_tokens", "S", Kind.INT, 0, "tokens", "connection_throttle_tokens"),

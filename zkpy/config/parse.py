@@ -153,8 +153,6 @@ def _times(values: dict[str, Any], reader: Reader) -> None:
 def _storage(values: dict[str, Any], reader: Reader) -> None:
     for field in ("snap_size_limit_kb", "txn_log_size_limit_kb"):
         values[field] = max(values[field], 0)
-    if values["max_write_queue_poll_time_ms"] is None:
-        values["max_write_queue_poll_time_ms"] = int(values["flush_delay_ms"] / 3)
     if values["jute_max_buffer_extra"] is None:
         values["jute_max_buffer_extra"] = max(values["jute_max_buffer"], 1024)
     method = values["snapshot_compression"].lower()

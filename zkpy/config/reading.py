@@ -14,6 +14,7 @@ from zkpy.config.properties import Entry
 from zkpy.config.values import INT_MAX, LONG_MAX, decode, parse_decimal, parse_float, parse_true_false
 from zkpy.errors import ConfigError
 
+_OFF = frozenset({"false", "no", "0", "-1", ""})
 _PREFIX: Final = "zookeeper."
 
 
@@ -66,7 +67,7 @@ class Reader:
             self._warn(
                 f"{name} has no effect in {self.file or 'a file'}; pass it with -D{name}=<value>", line
             )
-        elif key.status == NOT_YET:
+        elif key.status == NOT_YET and not _asks_for_nothing(key, self.entries[name].value):
             self._warn(f"{name} is not implemented yet: the setting is ignored", line)
 
     def _check_define(self, name: str) -> None:
@@ -90,7 +91,7 @@ class Reader:
             if key.origin == "P" and key.also != name and name != "zookeeper.multiAddress.enabled":
                 self._warn(f"-D{name} has no effect{_where_instead(key)}", None)
                 return
-        if key is not None and key.status == NOT_YET:
+        if key is not None and key.status == NOT_YET and not _asks_for_nothing(key, self.defines[name]):
             self._warn(f"-D{name} is not implemented yet: the setting is ignored", None)
 
     def _publish(self) -> dict[str, str]:
@@ -209,3 +210,8 @@ def _where_instead(key: Key) -> str:
     if key.origin == "P":
         return f"; write {key.name}=<value> in the configuration file"
     return f"; the property is called {key.property_name}"
+
+
+def _asks_for_nothing(key: Key, value: str) -> bool:
+    """Whether a setting only says that a feature is off, or names what there is anyway."""
+    return value.strip().lower() in _OFF or (key.kind is Kind.TEXT and value.strip() == key.default)

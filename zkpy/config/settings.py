@@ -176,13 +176,11 @@ class Config:
     force_sync: bool
     fsync_warning_threshold_ms: int
     flush_delay_ms: int
-    max_write_queue_poll_time_ms: int
     max_batch_size: int
     """0: no limit."""
     commit_log_count: int
     snapshot_compression: Literal["", "gz", "snappy"]
     snapshot_trust_empty: bool
-    serialize_last_processed_zxid: bool
     digest_enabled: bool
     close_session_txn_enabled: bool
     extended_types_enabled: bool
@@ -197,10 +195,6 @@ class Config:
     """0: no limit."""
     client_tcp_keep_alive: bool
     sessionless_cnxn_timeout_ms: int
-    max_response_cache_size: int
-    """Entries; 0: off."""
-    max_get_children_response_cache_size: int
-    """Entries; 0: off."""
     read_only_mode: bool
     container_check_interval_ms: int
     container_max_per_minute: int
