@@ -108,12 +108,6 @@ class NotEmptyError(KeeperError):
     code = Code.NOT_EMPTY
 
 
-class SessionExpiredError(KeeperError):
-    """The session is closing or gone."""
-
-    code = Code.SESSION_EXPIRED
-
-
 class InvalidAclError(KeeperError):
     """The ACL list is empty, or an entry is not acceptable."""
 

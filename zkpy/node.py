@@ -116,6 +116,7 @@ async def running(
         )
         node = Node(config, server, service, listener)
         service.facts.client_port = node.port
+        server.sync.on_sync = lambda took_ms: service.facts.observe("fsynctime", int(took_ms))
         if store is not None:
             service.facts.data_dir = store.dirs.snap_dir
             service.facts.log_dir = store.dirs.log_dir
@@ -140,7 +141,8 @@ async def _tick(server: ZooKeeperServer, service: Service) -> None:
         now = server.clock() * 1000
         await trio.sleep((tick_ms - now % tick_ms) / 1000 + 0.001)
         if server.expire_sessions():
-            server.send_some()
+            while server.send_some():
+                await trio.lowlevel.checkpoint()
         service.drop_sessionless()
 
 

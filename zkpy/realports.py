@@ -263,7 +263,7 @@ class RealFile:
         """Begin a sync without waiting; *done* hears of its end when ``RealDisk.reports`` are collected."""
         try:
             self._disk.reports.start(self._fd, done)
-        except OSError:  # not on this file system
+        except OSError:  # the kernel is out of room for it
             return False
         return True
 

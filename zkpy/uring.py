@@ -118,10 +118,10 @@ class UringSyncer:
         _WORD.pack_into(self._rings, self._array_at + at * 4, at)
         _WORD.pack_into(self._rings, self._sq_tail_at, (self._tail + 1) & 0xFFFFFFFF)
         # The system call orders these writes before the kernel's reads.
-        while self._syscall(*self._enter) != 1:
-            if ctypes.get_errno() != errno.EINTR:
+        while (taken := self._syscall(*self._enter)) != 1:
+            if taken == 0 or ctypes.get_errno() != errno.EINTR:
                 _WORD.pack_into(self._rings, self._sq_tail_at, self._tail)
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+                raise OSError(ctypes.get_errno(), "the kernel takes no sync")
         self._tail = (self._tail + 1) & 0xFFFFFFFF
         self._fd = fd
         self._done = done

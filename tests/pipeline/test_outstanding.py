@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from zkpy import opcodes
-from zkpy.pipeline.outstanding import Outstanding
+from zkpy.pipeline.outstanding import RECOMPUTE_EVERY, Outstanding
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.txns import Create, TxnHeader
 from zkpy.tree.znode import ZNode
@@ -75,3 +77,11 @@ def test_without_digests_none_is_predicted() -> None:
     before = outstanding.digest
     outstanding.put(3, b"/a", node(tree), 0)
     assert outstanding.digest == before
+
+
+def test_a_kept_digest_that_is_wrong_is_noticed_before_it_can_spread() -> None:
+    tree = DataTree()
+    outstanding = Outstanding(tree)
+    tree.root.digest = 12345
+    with pytest.raises(AssertionError, match="kept digest"):
+        outstanding.put(RECOMPUTE_EVERY, b"/", tree.root.copy(), 0)

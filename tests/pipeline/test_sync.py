@@ -231,3 +231,30 @@ def test_many_requests_are_synced_beside_the_loop_even_if_it_is_idle() -> None:
     stage.submit(*range(1, COMPANY + 1))
     stage.stage.flush(idle=True)
     assert log.on_spot == 0 and stage.stage.busy
+
+
+@pytest.mark.trio
+async def test_a_full_batch_ends_the_delay(autojump_clock: trio.testing.MockClock) -> None:
+    log = Disk(inline=False)
+    stage = Stage(log, delay_ms=60_000, max_batch=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.stage.run)
+        stage.submit(1)
+        stage.stage.flush()
+        await trio.testing.wait_all_tasks_blocked()
+        stage.submit(2, 3)
+        stage.stage.flush()
+        log.finished.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert stage.batches == [[1, 2, 3]]
+        assert trio.current_time() < 60
+        nursery.cancel_scope.cancel()
+
+
+def test_what_is_not_stored_proves_nothing_about_the_medium() -> None:
+    log = Disk(inline=False, durable=False)
+    stage = Stage(log)
+    for _ in range(QUICK_ENOUGH):
+        stage.submit(-1)
+        stage.stage.flush(idle=True)
+    assert stage.stage.sync_count == 0

@@ -373,3 +373,33 @@ def test_counters_tell_what_a_connection_did() -> None:
     assert client.cnxn.last_op == "PING" and client.cnxn.last_cxid == client._xid
     assert "0x" in repr(client.cnxn) and client.cnxn.queued == 0
     assert world.server.stats.packets_received > 3
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_write_behind_a_handshake_keeps_its_place_among_those_of_others(logged: bool) -> None:
+    world = World(logged=logged)
+    other = world.client()
+    late = Peer(world)
+    # One round: a session is asked for, somebody else writes, and behind the handshake there is a write too.
+    late.cnxn.receive(connect_frame() + request(1, CREATE, create_body("/late", b"", wire.OPEN, 0)))
+    other.cnxn.receive(request(1, CREATE, create_body("/other", b"", wire.OPEN, 0)))
+    world.settle()
+    world.settle()
+    (reply,) = other.replies()
+    assert reply.err == 0
+    late.channel.frames()[0]
+    assert world.tree.get(b"/late") is not None
+    assert world.tree.nodes[b"/other"].czxid < world.tree.nodes[b"/late"].czxid
+
+
+def test_a_client_that_pings_and_does_not_read_is_not_read_from_for_ever() -> None:
+    world = World()
+    peer = world.client()
+    peer.channel.stalled = True
+    pings = request(-2, PING, b"") * 5000
+    for _ in range(200):
+        if peer.channel.paused:
+            break
+        peer.feed(pings)
+    assert peer.channel.paused
+    assert peer.cnxn.out_size < 5 << 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -50,8 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--port", type=_port, help="client port; 0 takes any free one")
     serve.add_argument("--host", help="address to listen on (without a zoo.cfg: 127.0.0.1)")
-    serve.add_argument("--data", metavar="DIR", help="data directory")
-    serve.add_argument("--memory", action="store_true", help="keep nothing on disk")
+    where = serve.add_mutually_exclusive_group()
+    where.add_argument("--data", type=_directory, metavar="DIR", help="data directory")
+    where.add_argument("--memory", action="store_true", help="keep nothing on disk")
     serve.add_argument(
         "-D",
         dest="defines",
@@ -68,6 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(run=run)
     return parser
+
+
+def _directory(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a directory is empty")
+    return str(Path(text).absolute())
 
 
 def _port(text: str) -> int:
@@ -141,9 +149,9 @@ def configure(args: argparse.Namespace) -> tuple[Config, bool]:
     if len(args.config) == 1:
         config = _from_file(args.config[0], defines)
     elif args.config:
-        config = positional_config(args.config)
+        config = positional_config(args.config, defines)
     else:
-        data = None if args.memory else str(Path(args.data or DEFAULT_DATA_DIR).absolute())
+        data = None if args.memory else args.data or str(Path(DEFAULT_DATA_DIR).absolute())
         any_port = args.port is None
         config = embedded_config(data_dir=data, defines=defines)
     if config.is_quorum:
@@ -162,8 +170,7 @@ def configure(args: argparse.Namespace) -> tuple[Config, bool]:
     if args.memory:
         config = attrs.evolve(config, data_dir=None, data_log_dir=None)
     elif args.data is not None:
-        data = str(Path(args.data).absolute())
-        config = attrs.evolve(config, data_dir=data, data_log_dir=data)
+        config = attrs.evolve(config, data_dir=args.data, data_log_dir=args.data)
     return config, any_port
 
 
@@ -191,6 +198,14 @@ def _tune() -> None:
     gc.disable()  # see _collect
     # The sync thread asks for the interpreter when the medium is done; by default it would wait 5 ms.
     sys.setswitchinterval(0.0005)
+
+
+def _say(line: str) -> None:
+    """Print a line for whoever started this; nobody has to listen."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _collect() -> None:
@@ -221,7 +236,7 @@ async def _serve(config: Config, any_port: bool) -> None:
         async with running(config, any_port=any_port, own_loop=True) as node, trio.open_nursery() as nursery:
             nursery.start_soon(_collect)
             where = "memory" if config.memory_only else config.data_dir
-            print(f"zkpy ready {node.hosts} standalone {where}", flush=True)
+            _say(f"zkpy ready {node.hosts} standalone {where}")
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 break

@@ -37,7 +37,7 @@ from zkpy.pipeline.decode import (
     plain_create,
 )
 from zkpy.pipeline.options import PrepOptions
-from zkpy.pipeline.outstanding import Outstanding, Pending
+from zkpy.pipeline.outstanding import RECOMPUTE_EVERY, Outstanding, Pending
 from zkpy.pipeline.request import Request
 from zkpy.ports import WallClock
 from zkpy.tree import txns
@@ -56,9 +56,6 @@ _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
 _ENTRY_OVERHEAD: Final = 100
 """More than a log entry has beside what the client sent: two headers, a digest, a sequence number."""
-
-RECOMPUTE_EVERY: Final = 16
-"""Of so many transactions one is applied without what preparation knows: both must find the same digest."""
 
 _pack_header: Final = HEADER.pack
 _pack_digest: Final = DIGEST.pack

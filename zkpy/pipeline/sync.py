@@ -70,6 +70,7 @@ class SyncStage:
         "_commit",
         "_delay",
         "_failure",
+        "_full",
         "_in_sync",
         "_log",
         "_max_batch",
@@ -79,10 +80,10 @@ class SyncStage:
         "_wake",
         "_warn_ms",
         "busy",
+        "on_sync",
         "slow_syncs",
         "sync_count",
         "sync_max_ms",
-        "sync_total_ms",
     )
 
     def __init__(
@@ -108,10 +109,12 @@ class SyncStage:
         self._started = 0.0
         self._failure: StorageError | None = None
         self._wake = trio.Event()
+        self._full = trio.Event()
         self.busy = False
         self._quick_syncs = 0
+        self.on_sync: Callable[[float], None] = lambda took_ms: None
+        """Told of each sync and how long it took in ms."""
         self.sync_count = 0
-        self.sync_total_ms = 0.0
         self.sync_max_ms = 0.0
         self.slow_syncs = 0
 
@@ -132,6 +135,8 @@ class SyncStage:
 
         *idle* says that the loop has nothing else to do at the moment than to wait for them.
         """
+        if self.busy and self._max_batch and len(self._batch) >= self._max_batch:
+            self._full.set()
         if not self._batch or self.busy:
             return
         if self._log is None:
@@ -140,9 +145,11 @@ class SyncStage:
             self._next(idle)
 
     def _commit_all(self) -> None:
+        self.busy = True  # a commit can submit: what came behind a handshake waits for its turn
         while self._batch:
             batch, self._batch = self._batch, []
             self._commit(batch)
+        self.busy = False
 
     def _next(self, idle: bool = False) -> None:
         """Begin to sync what gathered; on the spot when that costs nobody anything."""
@@ -151,11 +158,12 @@ class SyncStage:
         while self._batch:
             self.busy = True
             if self._delay and (not self._max_batch or len(self._batch) < self._max_batch):
+                self._full = trio.Event()
                 self._wake.set()
                 return
             few = len(self._batch) < COMPANY
             self._take()
-            if idle and few and self._quick_syncs >= QUICK_ENOUGH and log.commit_on_spot():
+            if idle and few and self._quick_syncs >= QUICK_ENOUGH and log.pending and log.commit_on_spot():
                 self._finish()
                 continue
             if log.start_commit(self._synced):
@@ -163,7 +171,7 @@ class SyncStage:
             if log.pending:
                 self._wake.set()
                 return
-            self._finish()  # forceSync=no: written is enough
+            self._finish(synced=False)  # forceSync=no, or nothing that is stored
         self.busy = False
 
     def _take(self) -> None:
@@ -181,8 +189,9 @@ class SyncStage:
         self._finish()
         self.busy = False  # what gathered meanwhile waits for the next `flush`
 
-    def _finish(self) -> None:
-        self._count((self._clock() - self._started) * 1000)
+    def _finish(self, *, synced: bool = True) -> None:
+        if synced:
+            self._count((self._clock() - self._started) * 1000)
         batch, self._in_sync = self._in_sync, []
         self._commit(batch)
 
@@ -201,7 +210,8 @@ class SyncStage:
             if self._failure is not None:
                 raise self._failure
             if not self._in_sync:
-                await trio.sleep(self._delay)
+                with trio.move_on_after(self._delay):
+                    await self._full.wait()
                 self._take()
             await log.commit()
             self._finish()
@@ -211,9 +221,9 @@ class SyncStage:
     def _count(self, took_ms: float) -> None:
         self._quick_syncs = self._quick_syncs + 1 if took_ms < QUICK_MS else 0
         self.sync_count += 1
-        self.sync_total_ms += took_ms
         if took_ms > self.sync_max_ms:
             self.sync_max_ms = took_ms
+        self.on_sync(took_ms)
         if took_ms > self._warn_ms:
             self.slow_syncs += 1
             logger.warning("syncing the transaction log took %d ms: writes wait for that long", took_ms)

@@ -219,9 +219,7 @@ class ClientCnxn:
         while end - pos >= 12:
             size, xid, op = _head(data, pos)
             stop = pos + 4 + size
-            if size < 8 or stop > end:
-                break
-            if size > max_frame:
+            if size < 8 or stop > end or size > max_frame:
                 break
             count += 1
             if plain and not queue and 2 < op < 13:
@@ -229,6 +227,9 @@ class ClientCnxn:
                     append(_pack_reply(16, -2, zxid, _OK))
                     answered += 1
                     pos = stop
+                    spent += 20
+                    if spent > allowance:
+                        break
                     continue
                 (length,) = _length(data, pos + 12) if size >= 12 else (-1,)
                 cut = pos + 16 + length

@@ -31,8 +31,8 @@ class Service:
     """The connections that one server serves.
 
     ``dirty`` lists connections with queued output, ``overdue`` those to be closed because they do not read,
-    ``paused`` those that are not read from for the time being. *extra* answers four-letter words; it comes
-    from above because words show things (directories, listeners) that this room does not know.
+    ``paused`` those that are not read from for the time being. ``facts`` are the
+    surroundings (directories, listeners) that four-letter words show.
     """
 
     def __init__(self, server: ZooKeeperServer) -> None:
@@ -51,7 +51,6 @@ class Service:
         self._per_address: Final[dict[str, int]] = {}
         self._warned: Final[dict[str, float]] = {}
         self._leaving: dict[ClientCnxn, tuple[float, int]] = {}
-        self._words: object | None = None
         self.trace_mask = 306
         self.facts: Final = ServerFacts(server.clock())
         self._highest_fd: Final = descriptors()[1] - RESERVED_DESCRIPTORS
@@ -146,7 +145,7 @@ class Service:
             for cnxn in [c for c in self.paused if c.ready()]:
                 if cnxn in self.paused:
                     cnxn.go_on()
-            self.server.flush()
+                    self.server.flush()
 
     def close_all(self) -> None:
         """Drop every connection."""
