@@ -62,7 +62,7 @@ class Reader:
     def _check_file_name(self, name: str, line: int) -> None:
         key = find_key(name)
         if key is None:
-            self._warn(f"unknown key {name} (line {line}){_suggestion(name)}", line)
+            self._warn(f"unknown key {name}{_suggestion(name)}", line)
         elif key.origin == "J":
             self._warn(
                 f"{name} has no effect in {self.file or 'a file'}; pass it with -D{name}=<value>", line

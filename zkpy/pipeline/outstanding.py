@@ -14,7 +14,7 @@ from zkpy.tree.digest import MASK, node_digest
 from zkpy.tree.znode import ZNode
 
 RECOMPUTE_EVERY: Final = 16
-"""Of so many transactions one trusts no digest that is kept or foretold, but computes them from the znodes."""
+"""Of so many transactions one trusts no digest that is kept or foretold, but computes it from the znode."""
 
 
 class Pending:
