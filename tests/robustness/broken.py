@@ -98,7 +98,7 @@ def _tree() -> None:
 def _early() -> None:
     """Writes are acknowledged before they are written: the mutant that kill -9 has to catch."""
 
-    def flush(self: SyncStage) -> None:
+    def flush(self: SyncStage, *, idle: bool = False) -> None:
         batch: list[Request]
         batch, self._batch = self._batch, []
         if batch:

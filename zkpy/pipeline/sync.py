@@ -124,6 +124,8 @@ class SyncStage:
             assert request.header is not None
             self._log.append(request.header.zxid, request.payload)
         self._batch.append(request)
+        if self._max_batch and self._delay and len(self._batch) >= self._max_batch:
+            self._full.set()
 
     @property
     def waiting(self) -> int:
@@ -135,8 +137,6 @@ class SyncStage:
 
         *idle* says that the loop has nothing else to do at the moment than to wait for them.
         """
-        if self.busy and self._max_batch and len(self._batch) >= self._max_batch:
-            self._full.set()
         if not self._batch or self.busy:
             return
         if self._log is None:
