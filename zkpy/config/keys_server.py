@@ -65,7 +65,7 @@ STORAGE: Final = (
     Key("datadir.autocreate", "S", Kind.BOOL, True, field="datadir_autocreate"),
     Key("db.autocreate", "S", Kind.BOOL, True, field="db_autocreate"),
     Key("snapCount", "S", Kind.INT, 100_000, "txns", "snap_count", least=2, instead=2),
-    # Off is one value, zero: Java dies of a literal 0, which its documentation calls off.
+    # Off is one value, zero: that is what the documentation says of a literal 0.
     Key("snapSizeLimitInKb", "S", Kind.LONG, 4_194_304, "KiB", "snap_size_limit_kb"),
     Key("txnLogSizeLimitInKb", "S", Kind.LONG, -1, "KiB", "txn_log_size_limit_kb"),
     Key("preAllocSize", "S", Kind.DECIMAL, 65536, "KiB", "pre_alloc_size_kb"),

@@ -210,7 +210,6 @@ class Preparer:
             if op != opcodes.CREATE_TTL or not 0 < ttl <= TTL_MAX:
                 raise BadArgumentsError("a TTL must be 1 to 2**40 - 1 ms")
         elif op == opcodes.CREATE_TTL:
-            # Java only refuses ttl >= 0 here and fails on the rest, see docs/architecture.md.
             raise BadArgumentsError("the create mode has no TTL")
 
     def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:

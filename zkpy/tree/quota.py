@@ -157,8 +157,7 @@ def stats_path(subtree: bytes) -> bytes:
 def subtree_of_limits(path: bytes) -> bytes | None:
     """The subtree that creating the node *path* puts under a quota, if it is a limits node.
 
-    The root cannot have a quota, ``/zookeeper/quota/zookeeper_limits`` is a plain node: Java terminates when
-    it is created.
+    The root cannot have a quota; a node of that name directly below ``/zookeeper/quota`` is a plain node.
     """
     subtree = _subtree(path, _LIMITS_SUFFIX)
     return None if subtree == ROOT else subtree
