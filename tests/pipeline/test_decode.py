@@ -10,7 +10,7 @@ from compat.wire import CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, OPEN, cre
 from zkpy import opcodes
 from zkpy.errors import MarshallingError
 from zkpy.jute.records import CreateRequest, CreateTTLRequest, DeleteRequest
-from zkpy.pipeline.decode import decode_create, decode_multi, decode_path_version
+from zkpy.pipeline.decode import RawAcl, decode_create, decode_multi, decode_path_version
 
 path = st.one_of(st.none(), st.text(alphabet="/a\u00e9", max_size=6).map(str.encode))
 data = st.one_of(st.none(), st.binary(max_size=6))
@@ -26,7 +26,9 @@ acl = st.one_of(
 
 
 @given(path, data, acl, ints, st.integers(-(2**63), 2**63 - 1))
-def test_creates_are_read_as_the_records_write_them(path, data, acl, flags: int, ttl: int) -> None:  # type: ignore[no-untyped-def]
+def test_creates_are_read_as_the_records_write_them(
+    path: bytes | None, data: bytes | None, acl: RawAcl, flags: int, ttl: int
+) -> None:
     body = CreateRequest(path, data, acl, flags).encode()
     assert decode_create(b"xx" + body, 2, with_ttl=False) == (path, data, acl, flags, -1)
     body = CreateTTLRequest(path, data, acl, flags, ttl).encode()
@@ -34,7 +36,7 @@ def test_creates_are_read_as_the_records_write_them(path, data, acl, flags: int,
 
 
 @given(path, ints)
-def test_paths_with_a_version_are_read(path, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_paths_with_a_version_are_read(path: bytes | None, version: int) -> None:
     assert decode_path_version(DeleteRequest(path, version).encode(), 0) == (path, version)
 
 
