@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zkpy.cli.serve import build_parser
+from zkpy.cli import build_parser
 
 pytest_plugins = ["pytester"]
 
@@ -44,7 +44,7 @@ def test_there_are_programs_and_tests() -> None:
 
 def test_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["serve", "--help"])
+        build_parser(["serve"]).parse_args(["serve", "--help"])
     offered = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", capsys.readouterr().out))
     shown = set(re.findall(r"`(--?[a-zA-Z][\w-]*)", README))
     assert shown == offered - {"-h", "--help"}

@@ -1,15 +1,39 @@
-"""The ``zkpy`` command."""
+"""The ``zkpy`` command: each subcommand is a module of this package, imported when it is asked for."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from importlib import import_module
+from typing import Final
+
+COMMANDS: Final = {
+    "serve": "run a server",
+}
+"""Subcommand and what it is for; its module has ``add_arguments(parser)`` and ``run(args)``, the status."""
+
+
+def build_parser(argv: list[str]) -> argparse.ArgumentParser:
+    """All commands, and the options of those that *argv* names: nothing else is loaded."""
+    from zkpy import COMPATIBLE_WITH, __version__
+
+    parser = argparse.ArgumentParser(prog="zkpy", description="A ZooKeeper server in Python.")
+    parser.add_argument(
+        "--version", action="version", version=f"zkpy {__version__} (as ZooKeeper {COMPATIBLE_WITH})"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose)
+        if name in argv:
+            module = import_module(f"zkpy.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    from zkpy.cli.serve import build_parser
-
-    parser = build_parser()
-    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    args = build_parser(arguments).parse_args(arguments)
     status: int = args.run(args)
     return status

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from zkpy import COMPATIBLE_WITH, __version__
 from zkpy.config import Config, embedded_config, parse_config, positional_config
 from zkpy.errors import ConfigError, CorruptLogError, DataDirError, StorageError
 
@@ -27,34 +26,29 @@ COLLECT_AT_MOST: Final = 20_000
 DEFAULT_DATA_DIR: Final = "zkpy-data"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
-    parser = argparse.ArgumentParser(prog="zkpy", description="A ZooKeeper server in Python.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``zkpy serve``."""
+    parser.description = (
+        "Run a standalone server in the foreground. Without a zoo.cfg it listens on 127.0.0.1:2181 (or the "
+        f"next free port) and keeps its data in ./{DEFAULT_DATA_DIR}. The first line on stdout, once clients "
+        "can connect, is 'zkpy ready HOST:PORT ...'."
+    )
+    parser.epilog = (
+        "Exit status: 0 after SIGTERM or SIGINT, 2 for a configuration error, 3 when the data directory "
+        f"cannot be used, {EXIT_STORAGE} when the transaction log could not be written."
+    )
     parser.add_argument(
-        "--version", action="version", version=f"zkpy {__version__} (as ZooKeeper {COMPATIBLE_WITH})"
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
-        "serve",
-        help="run a server",
-        description="Run a standalone server in the foreground. Without a zoo.cfg it listens on "
-        f"127.0.0.1:2181 (or the next free port) and keeps its data in ./{DEFAULT_DATA_DIR}. The first line "
-        "on stdout, once clients can connect, is 'zkpy ready HOST:PORT ...'.",
-        epilog="Exit status: 0 after SIGTERM or SIGINT, 2 for a configuration error, 3 when the data "
-        f"directory cannot be used, {EXIT_STORAGE} when the transaction log could not be written.",
-    )
-    serve.add_argument(
         "config",
         nargs="*",
         metavar="zoo.cfg",
         help="a configuration file; or, as ZooKeeper also takes it: PORT DATADIR [TICKTIME] [MAXCNXNS]",
     )
-    serve.add_argument("--port", type=_port, help="client port; 0 takes any free one")
-    serve.add_argument("--host", help="address to listen on (without a zoo.cfg: 127.0.0.1)")
-    where = serve.add_mutually_exclusive_group()
+    parser.add_argument("--port", type=_port, help="client port; 0 takes any free one")
+    parser.add_argument("--host", help="address to listen on (without a zoo.cfg: 127.0.0.1)")
+    where = parser.add_mutually_exclusive_group()
     where.add_argument("--data", type=_directory, metavar="DIR", help="data directory")
     where.add_argument("--memory", action="store_true", help="keep nothing on disk")
-    serve.add_argument(
+    parser.add_argument(
         "-D",
         dest="defines",
         metavar="NAME=VALUE",
@@ -62,14 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="a Java system property, such as zookeeper.snapCount=1000 or jute.maxbuffer=4194304",
     )
-    serve.add_argument(
+    parser.add_argument(
         "--log-level",
         default="warning",
         choices=["debug", "info", "warning", "error"],
         help="default: warning",
     )
-    serve.set_defaults(run=run)
-    return parser
 
 
 def _directory(text: str) -> str:
