@@ -14,8 +14,9 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 CREATE, DELETE, EXISTS, GET_DATA, SET_DATA, GET_ACL, SET_ACL, GET_CHILDREN, SYNC = range(1, 10)
 PING, GET_CHILDREN2, CHECK, MULTI, CREATE2, RECONFIG, CHECK_WATCHES, REMOVE_WATCHES = range(11, 19)
@@ -31,9 +32,13 @@ Acl = list[tuple[int, str | bytes | None, str | bytes | None]] | None
 OPEN: Final[Acl] = [(31, "world", "anyone")]
 READ_ONLY: Final[Acl] = [(1, "world", "anyone")]
 
+TALLY: Final[Counter[int]] = Counter()
+"""Requests sent in sessions, by operation."""
+
 _OLDER: Final = 0x0DD
 _SESSION: Final = 0x5E55000000000000
 _NOW: Final = 0x71ED
+_ANOTHER_TIME: Final = 0x0DDED
 
 
 # -- encoding ----------------------------------------------------------------------------------------------
@@ -118,14 +123,20 @@ class Normaliser:
         self.base = base
         self.started_ms = int(time.time() * 1000)
         self.sessions: dict[int, int] = {}
+        self.windows: dict[int, tuple[float, float]] = {}
+        """When the transaction of a zxid was asked for, and when it was answered (ms), as far as known."""
 
     def zxid(self, value: int) -> int:
         if value > self.base:
             return value - self.base + 0x1000
         return value if value <= 0 else _OLDER
 
-    def time(self, value: int) -> int:
-        return _NOW if self.started_ms - 5000 <= value <= time.time() * 1000 + 5000 else value
+    def time(self, value: int, zxid: int) -> int:
+        """The same for every time that can be that of the transaction *zxid*."""
+        first, last = self.windows.get(zxid, (self.started_ms - 5000, time.time() * 1000 + 5000))
+        if zxid <= self.base and value > 0:
+            return _NOW
+        return _NOW if int(first) - 1 <= value <= last + 1 else _ANOTHER_TIME
 
     def session(self, value: int) -> int:
         number = self.sessions.get(value)
@@ -175,15 +186,17 @@ class Reader:
         return self._sorted(self.text)
 
     def identities(self) -> list[object]:
-        return self._sorted(lambda: (self.text(), self.text()))
+        return [(self.text(), self.text()) for _ in range(self.i32())]
 
     def acls(self) -> list[object]:
         return [(self.i32(), self.text(), self.text()) for _ in range(self.i32())]
 
     def stat(self) -> str:
         norm = self.norm
+        created, modified = struct.unpack_from(">qq", self.raw, self.pos)
         czxid, mzxid = self.i64(norm.zxid), self.i64(norm.zxid)
-        ctime, mtime = self.i64(norm.time), self.i64(norm.time)
+        ctime = self.i64(lambda value: norm.time(value, created))
+        mtime = self.i64(lambda value: norm.time(value, modified))
         version, cversion, aversion = self.i32(), self.i32(), self.i32()
         owner, length, children, pzxid = self.i64(norm.session), self.i32(), self.i32(), self.i64(norm.zxid)
         return (
@@ -201,6 +214,9 @@ class Reader:
                 return [*out, ("end", type, err)]
             out.append((type, err, BODIES[type](self) if type in BODIES else None))
 
+
+WRITES: Final = {CREATE, DELETE, SET_DATA, SET_ACL, MULTI, CREATE2, CREATE_CONTAINER, CREATE_TTL}
+"""Each of their replies carries the zxid of its own transaction."""
 
 BODIES: Final[dict[int, Callable[[Reader], object]]] = {
     -1: Reader.i32,
@@ -279,18 +295,33 @@ class Wire:
 class Reply:
     """One frame as it came, normalised; ``err`` is None for the end of the stream."""
 
-    def __init__(self, note: str, raw: bytes, err: int | None, body: object = None, xid: int = 0) -> None:
-        self.note = note
+    def __init__(
+        self, label: str, note: str, raw: bytes, err: int | None, body: object = None, xid: int = 0
+    ) -> None:
+        self.label = label
+        self.note = f"{label}: {note}"
         self.raw = raw
         self.err = err
         self.body = body
         self.xid = xid
 
 
+class Stage(Protocol):
+    """What a connection needs of the play that it is part of."""
+
+    address: str
+    norm: Normaliser
+    notes: list[Reply]
+
+    def opened(self, session: Session) -> None: ...
+
+    def closed(self, session: Session) -> None: ...
+
+
 class Session:
     """A connection of a script with (usually) a session; every frame that comes in is noted."""
 
-    def __init__(self, script: Script, label: str) -> None:
+    def __init__(self, script: Stage, label: str) -> None:
         self._script = script
         self.label = label
         self.wire = Wire(script.address)
@@ -298,7 +329,7 @@ class Session:
         self.password = b""
         self.timeout_ms = 0
         self._xid = 0
-        self._sent: list[tuple[int, int]] = []
+        self._sent: list[tuple[int, int, float]] = []
 
     def connect(self, **fields: object) -> Reply:
         """Send a ConnectRequest with these fields and note the answer."""
@@ -329,11 +360,13 @@ class Session:
     def send(self, *requests: tuple[int, bytes], xid: int | None = None) -> None:
         """Send requests with one call, without waiting for an answer."""
         out = []
+        now = time.time() * 1000
         for op, body in requests:
             if xid is None:
                 self._xid += 1
             number = self._xid if xid is None else xid
-            self._sent.append((number, op))
+            self._sent.append((number, op, now))
+            TALLY[op] += 1
             out.append(request(number, op, body))
         self.wire.send(b"".join(out))
 
@@ -348,9 +381,11 @@ class Session:
         norm = self._script.norm
         head = struct.pack(">iqi", xid, norm.zxid(zxid), err)
         reader = Reader(payload[16:], norm)
-        for n, (number, op) in enumerate(self._sent):
+        for n, (number, op, sent_ms) in enumerate(self._sent):
             if number == xid or (xid == -2 and op == PING):
                 del self._sent[n]
+                if op in WRITES:
+                    norm.windows.setdefault(zxid, (sent_ms, time.time() * 1000))
                 break
         else:
             if xid != -1:
@@ -376,10 +411,10 @@ class Session:
     def call(self, op: int, body: bytes = b"", *, xid: int | None = None, err: int | None = None) -> Reply:
         """Send one request and receive up to its reply; *err* is the error that it must have."""
         self.send((op, body), xid=xid)
-        number = self._sent[-1][0]
+        mine = self._sent[-1]
         while True:
             reply = self.receive()
-            if reply.err is None or (number, op) not in self._sent:
+            if reply.err is None or mine not in self._sent:
                 break
         assert err is None or reply.err == err, f"{err} expected: {reply.note}"
         return reply
@@ -404,7 +439,7 @@ class Session:
         return False
 
     def _note(self, note: str, raw: bytes, err: int | None, body: object = None, xid: int = 0) -> Reply:
-        reply = Reply(f"{self.label}: {note}", raw, err, body, xid)
+        reply = Reply(self.label, note, raw, err, body, xid)
         self._script.notes.append(reply)
         return reply
 
@@ -518,7 +553,7 @@ class Script:
 
     def note(self, what: str, raw: bytes = b"") -> None:
         """Compare something else."""
-        self.notes.append(Reply(f"note: {what}", raw or what.encode(), 0))
+        self.notes.append(Reply("note", what, raw or what.encode(), 0))
 
     def opened(self, session: Session) -> None:
         self.norm.sessions.setdefault(session.id, len(self.norm.sessions))

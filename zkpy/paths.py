@@ -77,3 +77,8 @@ def parent(path: bytes) -> bytes:
 def name(path: bytes) -> bytes:
     """The last component."""
     return path[path.rfind(b"/") + 1 :]
+
+
+def length(path: bytes) -> int:
+    """Characters of a valid path, as ZooKeeper counts them in sizes."""
+    return len(path) if path.isascii() else len(path.decode("utf-8", "replace"))

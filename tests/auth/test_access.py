@@ -172,9 +172,14 @@ def test_who_am_i_shows_no_hash() -> None:
     assert access.user_of("super", "") == ""
 
 
-def test_identities_keep_their_order() -> None:
-    assert add_identities(HOME, ("a", "1"), ("ip", "127.0.0.1"), ("a", "2")) == (
-        *HOME,
-        ("a", "1"),
-        ("a", "2"),
-    )
+def test_identities_are_in_the_order_of_a_java_hash_table() -> None:
+    """As 3.9.5 expanded an ``auth`` entry."""
+    first, second = ("digest", "a:cLzgnoJ6mP5qz3w+mwvPE2vDgu0="), ("digest", "u:Jq7wMyA/w2Vd5WIDAKdu4OIIFEQ=")
+    assert add_identities((), second, first) == (first, second)
+    assert add_identities(add_identities((), first), second) == (first, second)
+
+
+def test_identities_are_a_set_however_many() -> None:
+    many = [("digest", f"u{n}:x") for n in range(40)]
+    found = add_identities(HOME, *many, *many, HOME[0])
+    assert len(found) == 41 and set(found) == {*HOME, *many}

@@ -65,7 +65,7 @@ def test_unreadable_usage_counts_from_zero() -> None:
 def test_everything_is_recounted_after_loading() -> None:
     tree = with_quota()
     tree.nodes[STATS].data = b"count=99,bytes=99"
-    tree.data_size += 2
+    tree.unsized += 2
     tree.quotas.rebuild()
     assert tree.nodes[STATS].data == b"count=2,bytes=5" and tree.quotas.active
     apply(tree, Delete(opcodes.DELETE, LIMITS))

@@ -117,7 +117,23 @@ def test_owners_are_indexed_by_kind_and_shown_for_ephemerals_only() -> None:
     assert [log.stat(path)["owner"] for path in (b"/e", b"/k", b"/t")] == [SESSION, 0, 0]
     for path in (b"/e", b"/k", b"/t"):
         log.apply(Delete(opcodes.DELETE, path))
-    assert not tree.ephemerals and not tree.containers and not tree.ttls
+    # `dump` goes on listing a session that had ephemerals, as a Java server does.
+    assert tree.ephemerals == {SESSION: {}} and not tree.containers and not tree.ttls
+
+
+def test_sizes_count_characters_and_not_what_a_quota_rewrites() -> None:
+    log = Log()
+    before = log.tree.data_size
+    log.create("/\u00e9\u20ac".encode(), data=b"12")
+    assert log.tree.data_size == before + 3 + 2
+    log.apply(Delete(opcodes.DELETE, "/\u00e9\u20ac".encode()))
+    log.create(b"/zookeeper/quota/t")
+    log.create(b"/zookeeper/quota/t/zookeeper_stats")
+    assert log.tree.nodes[b"/zookeeper/quota/t/zookeeper_stats"].data
+    assert log.tree.data_size == before + len("/zookeeper/quota/t") + len(
+        "/zookeeper/quota/t/zookeeper_stats"
+    )
+    log.tree.check_invariants()
 
 
 @pytest.mark.parametrize("listed", [None, [b"/e1"], [b"/e1", b"/e2", b"/gone"], []])

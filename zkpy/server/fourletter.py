@@ -197,7 +197,7 @@ def _dump(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     ]
     for session_id, paths in ephemerals.items():
         parts.append(f"{_hex(session_id)}:\n".encode())
-        parts += [b"\t%b\n" % path for path in paths]
+        parts += [b"\t%b\n" % _shown(path) for path in paths]
     parts.append(b"Connections dump:\nConnections %b" % _expiry_sets(_idle_sets(service), to_wall))
     return b"".join(parts)
 
@@ -258,7 +258,7 @@ def _wchc(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     parts: list[bytes] = []
     for watcher, paths in service.server.watches.data_by_watcher():
         parts.append(f"{_hex(watcher.session_id)}\n".encode())
-        parts += [b"\t%b\n" % path for path in paths]
+        parts += [b"\t%b\n" % _shown(path) for path in paths]
     parts.append(b"\n")
     return b"".join(parts)
 
@@ -266,10 +266,18 @@ def _wchc(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
 def _wchp(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     parts: list[bytes] = []
     for path, watchers in service.server.watches.data_by_path():
-        parts.append(b"%b\n" % path)
+        parts.append(b"%b\n" % _shown(path))
         parts += [f"\t{_hex(watcher.session_id)}\n".encode() for watcher in watchers]
     parts.append(b"\n")
     return b"".join(parts)
+
+
+def _shown(path: bytes) -> bytes:
+    """A watched path as text: what is kept as two surrogates for clients is one character here."""
+    if path.isascii():
+        return path
+    units = path.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass")
+    return units.decode("utf-16", "replace").encode()
 
 
 _ANSWERS: Final[dict[str, Answer]] = {

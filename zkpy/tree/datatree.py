@@ -74,6 +74,7 @@ class DataTree:
         "changes",
         "containers",
         "data_size",
+        "unsized",
         "digest",
         "digest_enabled",
         "ephemerals",
@@ -99,6 +100,7 @@ class DataTree:
         self.last_zxid = 0
         self.digest = EMPTY_TREE
         self.data_size = len(paths.ROOT)
+        self.unsized = 0
         self.changes: list[Change] = []
         self._view: TreeView | None = None
         for path, acl in (
@@ -117,7 +119,7 @@ class DataTree:
 
     def _link(self, path: bytes, node: ZNode) -> None:
         self.nodes[path] = node
-        self.data_size += len(path) + len(node.data or b"")
+        self.data_size += paths.length(path) + len(node.data or b"")
         cut = path.rfind(b"/")
         parent = self.nodes[path[:cut] if cut else b"/"]
         if parent.children is None:
@@ -260,7 +262,7 @@ class DataTree:
         self.nodes[path] = node
         if owner:
             self.index_owner(path, owner)
-        self.data_size += len(path) + (len(txn.data) if txn.data else 0)
+        self.data_size += paths.length(path) + (len(txn.data) if txn.data else 0)
         # The reply (a plain create's has no Stat) shows the znode before quotas are looked at, which fill it
         # if it keeps a usage.
         stat = None if txn.type == opcodes.CREATE else self.stat(node)
@@ -287,7 +289,7 @@ class DataTree:
         self._touch(path, node)
         del self.nodes[path]
         self.acls.release(node.acl)
-        self.data_size -= len(path) + (len(node.data) if node.data else 0)
+        self.data_size -= paths.length(path) + (len(node.data) if node.data else 0)
         if node.owner:
             self._unindex_owner(path, node.owner)
         if path.startswith(b"/zookeeper/quota/") or self.quotas.active:
@@ -357,7 +359,7 @@ class DataTree:
     def _rewrite(self, path: bytes, data: bytes) -> None:
         node = self.nodes[path]
         self._touch(path, node)
-        self.data_size += len(data) - len(node.data or b"")
+        self.unsized += len(data) - len(node.data or b"")
         node.data = data
         self._redigest(path, node)
 
@@ -397,9 +399,7 @@ class DataTree:
         if session_id:
             of_session = self.ephemerals.get(session_id)
             if of_session is not None:
-                of_session.pop(path, None)
-                if not of_session:
-                    del self.ephemerals[session_id]
+                of_session.pop(path, None)  # `dump` lists the session until its end, as a Java server does
         else:
             self.ttls.pop(path, None)
             self.containers.pop(path, None)
@@ -416,7 +416,7 @@ class DataTree:
         assert not self.digest_enabled or self.digest & MASK == self.recompute_digest()
         size = 0
         for path, node in self.nodes.items():
-            size += len(path) + len(node.data or b"")
+            size += paths.length(path) + len(node.data or b"")
             for name in node.children or ():
                 assert (path if path != b"/" else b"") + b"/" + name in self.nodes, (path, name)
             if path != paths.ROOT:
@@ -424,4 +424,4 @@ class DataTree:
                 assert children is not None and paths.name(path) in children, path
             session_id = self.owners.session(node.owner)
             assert (not session_id) or path in self.ephemerals[session_id], path
-        assert size == self.data_size, (size, self.data_size)
+        assert size == self.data_size + self.unsized, (size, self.data_size, self.unsized)

@@ -1,0 +1,124 @@
+"""Play generated scripts against zkpy and a real ZooKeeper: ``python -m compat.generated --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import date
+from pathlib import Path
+
+from compat import realzk
+from compat.generated.block import Block, Played, play_block
+from compat.generated.generate import PROFILES, generate
+
+BLOCK = 100
+"""Scripts that share a pair of servers."""
+MEMORY_FOLDER = Path("/dev/shm")
+DEFAULT_OUTPUT = Path("build/compat/generated.json")
+
+
+def main() -> int:
+    options = _options()
+    if options.show:
+        print(generate(options.seed, options.steps, options.profile))
+        return 0
+    if MEMORY_FOLDER.is_dir() and not os.environ.get("TMPDIR"):
+        os.environ["TMPDIR"] = str(MEMORY_FOLDER)  # what is compared does not depend on the medium
+        tempfile.tempdir = None
+    try:
+        found = realzk.find()
+    except realzk.ZooKeeperUnavailable as error:
+        print(error, file=sys.stderr)
+        return 2
+    started = time.monotonic()
+    total = Played()
+    blocks = list(_blocks(options))
+    with ProcessPoolExecutor(options.jobs) as workers:
+        running = [workers.submit(play_block, block) for block in blocks]
+        for done in as_completed(running):
+            played = done.result()
+            total.add(played)
+            for failure in played.failures:
+                print(f"\n{failure['text']}\n", flush=True)
+            print(
+                f"{total.scripts} scripts, {total.requests()} requests, {total.replies} answers compared, "
+                f"{len(total.failures)} differences, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
+    _write(options, total, found.version, time.monotonic() - started)
+    return 1 if total.failures else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m compat.generated",
+        description="Play scripts made from a seed against zkpy and a real ZooKeeper, and compare every "
+        "answer, the four-letter words, the transaction logs and the tree digests. A difference is cut down "
+        "to the shortest script that shows it.",
+        epilog="Exit status: 0 without a difference, 1 with one, 2 when there is no real server.",
+    )
+    parser.add_argument("--scripts", type=int, default=100, help="how many (default: 100)")
+    parser.add_argument("--steps", type=int, default=200, help="steps of each (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first one (default: 0)")
+    parser.add_argument("--profile", choices=list(PROFILES), help="servers with these settings only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="pairs of servers at once")
+    parser.add_argument("--show", action="store_true", help="print the script of --seed, and play nothing")
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help=f"default: {DEFAULT_OUTPUT}")
+    return parser.parse_args()
+
+
+def _blocks(options: argparse.Namespace) -> Iterator[Block]:
+    """The seeds by profile, in blocks."""
+    by_profile: dict[str, list[int]] = {}
+    for seed in range(options.seed, options.seed + options.scripts):
+        profile = options.profile or generate(seed, 0).profile
+        by_profile.setdefault(profile, []).append(seed)
+    for profile, seeds in by_profile.items():
+        for start in range(0, len(seeds), BLOCK):
+            yield Block(profile, tuple(seeds[start : start + BLOCK]), options.steps)
+
+
+def _write(options: argparse.Namespace, total: Played, version: str, seconds: float) -> None:
+    from zkpy import __version__
+
+    found = Counter(str(failure["operation"]) for failure in total.failures)
+    names = sorted(total.operations | found)
+    results = {
+        "header": {
+            "zkpy": __version__,
+            "zookeeper": version,
+            "python": platform.python_version(),
+            "date": date.today().isoformat(),
+            "command": f"python -m compat.generated --scripts {options.scripts} --steps {options.steps} "
+            f"--seed {options.seed}" + (f" --profile {options.profile}" if options.profile else ""),
+            "seconds": round(seconds),
+        },
+        "scripts": total.scripts,
+        "steps": total.steps,
+        "seed": options.seed,
+        "answers": total.replies,
+        "log_entries": total.log_entries,
+        "digests": total.digests,
+        "profiles": dict(total.profiles),
+        "operations": {
+            name: {"requests": total.operations[name], "differences": found[name], "explained": 0}
+            for name in names
+        },
+        "explained": dict(total.explained),
+        "failures": total.failures,
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"results: {options.output}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
