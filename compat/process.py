@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -35,11 +36,28 @@ class PortTaken(ServerFailed):
     """Somebody else took the port between its choice and its use."""
 
 
+_FIRST_PORT, _LAST_PORT = 10_000, 32_000
+_handed_out: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
+    """A port nobody listens on, and which this function has not given before.
+
+    It is below the range from which systems take the ports of outgoing connections, so that a server which is
+    stopped for a while finds it free afterwards. Another process may still be faster: `PortTaken`.
+    """
+    for _ in range(200):
+        port = random.randint(_FIRST_PORT, _LAST_PORT)
+        if port in _handed_out:
+            continue
+        with socket.socket() as sock:
+            try:
+                sock.bind((HOST, port))
+            except OSError:
+                continue
+        _handed_out.add(port)
         return port
+    raise ServerFailed(f"no free port found between {_FIRST_PORT} and {_LAST_PORT}")
 
 
 def four_letters(port: int, command: str, *, host: str = HOST, timeout: float = 5.0) -> str:
@@ -73,6 +91,7 @@ class ServerProcess(ABC):
         self.properties = dict(properties or {})
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def address(self) -> str:
@@ -84,25 +103,48 @@ class ServerProcess(ABC):
         except FileNotFoundError:
             return ""
 
+    @property
+    def data(self) -> Path:
+        """The dataDir."""
+        return Path(self.config.get("dataDir", self.directory / "data"))
+
     def start(self) -> None:
-        if self.process is not None:
-            raise RuntimeError("the server is already running")
         attempts = 1 if self.port else 3
         for attempt in range(attempts):
-            self._write_config(self.port or free_port())
             try:
-                self.process = self._spawn()
-                self._wait_until_serving(self.process, time.monotonic() + START_TIMEOUT)
+                self.launch()
+                self.wait_until_serving()
             except PortTaken:
-                self.stop()
-                self.port = 0
                 if attempt + 1 == attempts:
                     raise
-            except BaseException:
-                self.stop()
-                raise
+                self.port = 0
             else:
                 return
+
+    def launch(self) -> None:
+        """Start the process without waiting until it serves: a member of an ensemble needs the others."""
+        if self.process is not None:
+            raise RuntimeError("the server is already running")
+        self._write_config(self.port or free_port())
+        self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
+        self.process = self._spawn()
+
+    def wait_until_serving(self, timeout: float = START_TIMEOUT) -> None:
+        """Return when the server answers; if it does not, it is stopped, and ServerFailed tells why."""
+        if self.process is None:
+            raise RuntimeError("the server is not running")
+        try:
+            self._wait_until_serving(self.process, time.monotonic() + timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def kill(self) -> None:
+        """End the process without warning; its data stay, as with `stop`."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.stop()
 
     def stop(self) -> None:
         process, self.process = self.process, None
@@ -142,13 +184,20 @@ class ServerProcess(ABC):
     def _wait_until_serving(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         """Return when the server answers; ServerFailed if it does not."""
 
+    def log_of_this_run(self) -> str:
+        """The log since the last start."""
+        return self.log_path.read_bytes()[self._log_start :].decode("utf-8", "replace")
+
     def _failure(self, reason: str) -> ServerFailed:
-        tail = "\n".join(self.log().splitlines()[-40:])
-        kind = PortTaken if "ddress already in use" in tail else ServerFailed
-        return kind(f"{self.kind} server: {reason}; the end of its log:\n{tail}")
+        log = self.log_of_this_run()
+        tail = "\n".join(log.splitlines()[-40:])
+        kind = PortTaken if "ddress already in use" in log else ServerFailed
+        return kind(f"{self.kind} server at {self.address}: {reason}; the end of its log:\n{tail}")
 
     def _write_config(self, port: int) -> None:
         self.port = port
+        if self.config_path.exists() and "dynamicConfigFile=" in self.config_path.read_text():
+            return  # the server has moved the ensemble's members to a file of its own
         settings = {
             "tickTime": "2000",
             "dataDir": str(self.directory / "data"),

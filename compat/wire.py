@@ -370,6 +370,11 @@ class Session:
             out.append(request(number, op, body))
         self.wire.send(b"".join(out))
 
+    def expect(self, *sent: tuple[int, int]) -> None:
+        """Replies will come to these (xid, operation), which were sent as raw bytes."""
+        now = time.time() * 1000
+        self._sent += [(xid, op, now) for xid, op in sent]
+
     def receive(self) -> Reply:
         """Note the next frame."""
         payload = self.wire.receive()

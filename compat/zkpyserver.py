@@ -16,12 +16,14 @@ from typing import IO
 from compat.process import ServerProcess
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCE_VARIABLE = "ZKPY_SOURCE"
+"""The directory that holds the package to run, where it is not this checkout's."""
 _READY = re.compile(r"zkpy ready (\S+):(\d+)")
 
 
 def environment() -> dict[str, str]:
-    """An environment in which this checkout's zkpy is the one imported."""
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    """An environment in which this checkout's zkpy (or the one named instead) is imported."""
+    paths = [os.environ.get(SOURCE_VARIABLE, str(ROOT)), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 

@@ -104,7 +104,7 @@ def _play(pair: Pair, block: Block, seeds: list[int], played: Played) -> bool:
                 return False
         seeds.pop(0)
     if not shrunk:
-        _compare_logs(pair, ranges, played)
+        compare_logs(pair, ranges, played)
     return True
 
 
@@ -145,7 +145,8 @@ def _report(pair: Pair, script: GeneratedScript, found: Difference, played: Play
     return f"{latest.what} differs at step {latest.step + 1}\n{latest.text}\nin {small}"
 
 
-def _compare_logs(pair: Pair, ranges: list[tuple[int, int, GeneratedScript]], played: Played) -> None:
+def compare_logs(pair: Pair, ranges: list[tuple[int, int, GeneratedScript]], played: Played) -> None:
+    """Compare the logs of both servers and replay them for their digests; failures go to *played*."""
     theirs = txnlogs.new_entries(txnlogs.entries(pair.java.directory / "data"))
     ours = txnlogs.entries(pair.zkpy.directory / "data")
     played.log_entries += len(ours)

@@ -47,7 +47,8 @@ SESSIONS: Final = ("a", "b", "c")
 _NAMES: Final = ("a", "b", "e", "s-", "k")
 _ODD_PATHS: Final[tuple[Path, ...]] = (
     None, "", "/", "//", "t", "/t/", "/t//a", "/t/./a", "/t/..", "/t/a\0", "/t/a\x01", "/t/\x7f", "/t/\x9f",
-    "/t/\ue000", "/t/\U0001f600", "/t/\ufff0", "/t/a b", "/t/\u00e9", "/t/...", "/zookeeper", "/zookeeper/quota",
+    "/t/\ue000", "/t/\U0001f600", "/t/\ufff0", "/t/a b", "/t/\u00e9", "/t/...", "/zookeeper",
+    "/zookeeper/quota",
     "/zookeeper/config", "/zookeeper/x", "/zookeeper/quota/x", "/x", "/x/y", b"/t/\xff", b"/t/\xed\xa0\x80",
 )  # fmt: skip
 _DATA: Final[tuple[Path, ...]] = (None, b"", b"x", b"data", b"0123456789" * 5, bytes(range(256)), b"z" * 3000)
@@ -94,7 +95,9 @@ _AUTHS: Final[tuple[tuple[Path, Path], ...]] = (
 _AUTHS_THAT_FAIL: Final[tuple[tuple[Path, Path], ...]] = (("nothing", "x"), ("auth", "x"), ("sasl", "x"))
 _QUOTAS: Final[tuple[Path, ...]] = (
     b"count=3,bytes=-1", b"count=5,bytes=60", b"count=2=;countHardLimit=4;byteHardLimit=100",
-    b"byteHardLimit=40", b"countHardLimit=3", b"count=-1,bytes=-1=;byteHardLimit=20;countHardLimit=4", b"bytes=9",
+    b"byteHardLimit=40", b"countHardLimit=3",
+    b"countHardLimit=9;byteHardLimit=4000", b"count=-1,bytes=-1=;byteHardLimit=20;countHardLimit=4",
+    b"bytes=9",
 )  # fmt: skip
 _USAGES: Final[tuple[Path, ...]] = (b"count=0,bytes=0", b"count=1,bytes=1", b"", b"bytes=7,count=2")
 
@@ -108,12 +111,15 @@ class Generator:
         self.seed = seed
         self.profile = profile or chosen
         self.made: dict[Path, int] = {ROOT: 0}
+        self.watched: list[Path] = []
         self.odd = self.random.random() < 0.15
         self.expiries = 2
         self.count = 0
 
     def script(self, length: int) -> GeneratedScript:
         steps: list[Step] = []
+        if self.profile == "quota" and length:
+            steps.append(Requests(self.random.choice(SESSIONS), (self._whole_quota(ROOT),)))
         while len(steps) < length:
             steps.append(self._step())
         return GeneratedScript(self.seed, self.profile, tuple(steps))
@@ -123,6 +129,8 @@ class Generator:
     def _step(self) -> Step:
         roll = self.random.random()
         session = self.random.choice(SESSIONS)
+        if self.profile == "quota" and self.random.random() < 0.06:
+            return Requests(session, (self._quota(),))
         if roll < 0.62:
             return Requests(session, (self._op(),))
         if roll < 0.86:
@@ -222,17 +230,28 @@ class Generator:
     def _read(self) -> Op:
         codes = (
             wire.EXISTS, wire.EXISTS, wire.GET_DATA, wire.GET_DATA, wire.GET_CHILDREN, wire.GET_CHILDREN2,
-            wire.GET_ACL, wire.SYNC, wire.GET_EPHEMERALS, wire.GET_ALL_CHILDREN_NUMBER, wire.WHO_AM_I, wire.PING,
+            wire.GET_ACL, wire.SYNC, wire.GET_EPHEMERALS, wire.GET_ALL_CHILDREN_NUMBER, wire.WHO_AM_I,
+            wire.PING,
         )  # fmt: skip
         code = self.random.choice(codes)
         if code == wire.GET_EPHEMERALS:
             return Op(code, self.random.choice((None, "", " ", "/", ROOT, ROOT + "/a", "/t/e", "/none")))
-        return Op(code, self._path(), watch=self.random.choice((0, 0, 1, 1, 255)))
+        path, watch = self._path(), self.random.choice((0, 0, 1, 1, 255))
+        if watch:
+            self.watched.append(path)
+        return Op(code, path, watch=watch)
 
     def _watch(self) -> Op:
         code = self.random.choice((wire.ADD_WATCH, wire.ADD_WATCH, wire.CHECK_WATCHES, wire.REMOVE_WATCHES))
         modes = (0, 0, 1, 1, 1, 0, 2, -1) if code == wire.ADD_WATCH else (1, 2, 3, 3, 1, 2, 4, 5, 0, -1)
-        return Op(code, self._path(), mode=self.random.choice(modes))
+        roll = self.random.random()
+        if code == wire.ADD_WATCH:
+            path = self._path() if roll < 0.9 else "/"
+            self.watched.append(path)
+        else:
+            path = self.random.choice(self.watched[-12:] or [ROOT]) if roll < 0.8 else self._path()
+        # A real server does not forget the watch of a null path when its connection ends.
+        return Op(code, "" if path is None else path, mode=self.random.choice(modes))
 
     def _set_watches(self) -> Op:
         code = self.random.choice((wire.SET_WATCHES, wire.SET_WATCHES2))
@@ -333,16 +352,16 @@ class Generator:
             Op(wire.GET_DATA, usage),
             Op(wire.DELETE, limits),
             Op(wire.DELETE, usage),
-            Op(
-                wire.MULTI,
-                ops=(
-                    Op(wire.CREATE, base, b""),
-                    Op(wire.CREATE, limits, self.random.choice(_QUOTAS)),
-                    Op(wire.CREATE, usage, b"count=0,bytes=0"),
-                ),
-            ),
+            self._whole_quota(subtree),
+            self._whole_quota(subtree),
         )
         return self.random.choice(choices)
+
+    def _whole_quota(self, subtree: str) -> Op:
+        base = f"/zookeeper/quota{subtree}"
+        limits = Op(wire.CREATE, f"{base}/zookeeper_limits", self.random.choice(_QUOTAS))
+        usage = Op(wire.CREATE, f"{base}/zookeeper_stats", b"count=0,bytes=0")
+        return Op(wire.MULTI, ops=(Op(wire.CREATE, base, b""), limits, usage))
 
     # -- values --
 
