@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compat bench cover clean
+.PHONY: help run test lint types compat compat-long compat-mutants conformance bench cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,15 @@ $(VENV)/compat.stamp: $(VENV)/dev.stamp
 compat: $(VENV)/compat.stamp ## the same checks on zkpy and a real ZooKeeper; Java's CLI, Curator, kazoo's suite
 	$(BIN)/python -m pytest -q compat
 	$(BIN)/python -m compat.kazoo_suite --without sasl --without tls
+
+compat-long: $(VENV)/compat.stamp ## 10,000 generated scripts of 200 steps on zkpy and a real ZooKeeper (about an hour)
+	$(BIN)/python -m compat.generated --scripts 10000 --steps 200
+
+compat-mutants: $(VENV)/compat.stamp ## break zkpy on purpose in many places: the checks have to notice each
+	$(BIN)/python -m compat.mutants
+
+conformance: $(VENV)/compat.stamp ## run all of that on both servers and write docs/conformance.md (10 to 15 minutes)
+	$(BIN)/python -m compat.conformance --run
 
 bench: $(VENV)/dev.stamp ## zkpy and a real ZooKeeper in turn, with ratios
 	$(BIN)/python -m bench
