@@ -1,6 +1,6 @@
 """Run kazoo's own test-suite, as it is in kazoo's wheel, against zkpy or the Java server.
 
-``python -m compat.kazoo_suite [--server zkpy|java] [-- PYTEST ARGUMENTS]``
+``python -m compat.kazoo_suite [--server zkpy|java] [--results DIR] [-- PYTEST ARGUMENTS]``
 
 kazoo's harness starts ``java ... QuorumPeerMain zoo.cfg``. For zkpy, a stand-in for java which starts
 ``zkpy serve zoo.cfg`` comes first on PATH; the tests and the harness stay as they are.
@@ -12,18 +12,19 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compat import realzk
+from compat import realzk, results
 from compat.process import HOST
 from compat.zkpyserver import environment
 
@@ -42,13 +43,14 @@ _NEEDED = (
 )
 _INSTALL = 'pip install "kazoo[test,gevent,eventlet,sasl]" pytest-timeout "pyOpenSSL<25"'
 
+_TWO = "stops one server and goes on with another"
 ENSEMBLE = {
-    "test_client.py::TestClient::test_update_host_list": "stops one server and goes on with another",
-    "test_eventlet_handler.py::TestEventletClient::test_update_host_list": "the same",
-    "test_gevent_handler.py::TestGeventClient::test_update_host_list": "the same",
-    "test_client.py::TestReconfig::test_add_remove_observer": "a standalone server has no reconfig",
-    "test_client.py::TestReconfig::test_bad_input": "a standalone server has no reconfig",
-    "test_client.py::TestReconfig::test_no_super_auth": "a standalone server has no reconfig",
+    "test_client.py::TestClient::test_update_host_list": _TWO,
+    "test_eventlet_handler.py::TestEventletClient::test_update_host_list": _TWO,
+    "test_gevent_handler.py::TestGeventClient::test_update_host_list": _TWO,
+    "test_client.py::TestReconfig::test_add_remove_observer": "it has no reconfig",
+    "test_client.py::TestReconfig::test_bad_input": "it has no reconfig",
+    "test_client.py::TestReconfig::test_no_super_auth": "it has no reconfig",
     "test_connection.py::TestReadOnlyMode::test_read_only": "stops two of three servers",
 }
 KERBEROS = {
@@ -62,6 +64,8 @@ SASL = {
     for test in ("test_connect_sasl_auth", "test_invalid_sasl_auth")
 }
 TLS = {"test_client.py::TestSSLClient::test_create": "a TLS port, with a Java key store"}
+MISSING = ("sasl", "tls")
+"""Groups of tests which a standalone server can answer: to leave them out is to lack the feature."""
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "ensemble": ENSEMBLE,
     "kerberos": KERBEROS,
@@ -72,10 +76,12 @@ ALWAYS_WITHOUT = ("ensemble", "kerberos")
 
 
 @dataclass
-class Results:
+class Outcomes:
+    """Test names by outcome, with the reasons of those which did not pass."""
+
     passed: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def summary(self) -> str:
@@ -83,19 +89,47 @@ class Results:
         return f"{counts} in {self.seconds:.0f} s"
 
 
-def read_results(report: Path) -> Results:
-    results = Results()
+def read_report(report: Path) -> Outcomes:
+    found = Outcomes()
     for case in ElementTree.parse(report).iter("testcase"):
-        results.seconds += float(case.get("time", "0"))
+        found.seconds += float(case.get("time", "0"))
         name = _node_id(case.get("classname", ""), case.get("name", ""))
-        kinds = {child.tag for child in case}
-        if kinds & {"failure", "error"}:
-            results.failed.append(name)
-        elif "skipped" in kinds:
-            results.skipped.append(name)
+        reasons = {child.tag: child.get("message", "") for child in case}
+        if reasons.keys() & {"failure", "error"}:
+            found.failed[name] = reasons.get("failure") or reasons.get("error") or ""
+        elif "skipped" in reasons:
+            found.skipped[name] = reasons["skipped"]
         else:
-            results.passed.append(name)
-    return results
+            found.passed.append(name)
+    return found
+
+
+def as_results(
+    server: str, found: Outcomes, left_out: Mapping[str, str], failed_again: Collection[str]
+) -> list[results.Result]:
+    """One result for each test, those that were left out included."""
+
+    def result(name: str, outcome: str, reason: str = "") -> results.Result:
+        module = name.partition("::")[0]
+        return results.Result(
+            "kazoo", name, results.server_of(server), outcome, results.short(reason), module
+        )
+
+    made = [result(name, results.PASSED) for name in found.passed]
+    for name, reason in found.failed.items():
+        if name in failed_again:
+            made.append(result(name, results.FAILED, reason))
+        else:
+            made.append(result(name, results.PASSED, "failed at first, passed when it was run again"))
+    made += [result(name, results.NOT_APPLICABLE, reason) for name, reason in found.skipped.items()]
+    features = {name for group in MISSING for name in GROUPS[group]}
+    for name, reason in left_out.items():
+        if name in features:
+            made.append(result(name, results.FAILED, f"not run, the feature is missing: {reason}"))
+        else:
+            standalone = "standalone: " if name in ENSEMBLE else ""
+            made.append(result(name, results.NOT_APPLICABLE, standalone + reason))
+    return sorted(made, key=lambda one: one.item)
 
 
 def _node_id(classname: str, name: str) -> str:
@@ -137,7 +171,7 @@ class Suite:
             sys.exit("this kazoo is without its tests: install it from its wheel")
         return Path(next(iter(spec.submodule_search_locations)))
 
-    def run(self, arguments: list[str], *, only: list[str] | None = None, timeout: int = 120) -> Results:
+    def run(self, arguments: list[str], *, only: Iterable[str] | None = None, timeout: int = 120) -> Outcomes:
         """One run of pytest over the whole suite, or over the named tests."""
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
@@ -155,9 +189,9 @@ class Suite:
         done = subprocess.run(command, env=self.environment, cwd=self.folder, check=False)
         if not report.exists():
             sys.exit(f"pytest ended with status {done.returncode} and without a report")
-        results = read_results(report)
-        results.seconds = time.monotonic() - started
-        return results
+        found = read_report(report)
+        found.seconds = time.monotonic() - started
+        return found
 
 
 def _ports() -> int:
@@ -186,26 +220,34 @@ def main() -> int:
     parser.add_argument("--retries", type=int, default=1, help="runs of the failed tests (default: 1)")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one test (default: 120)")
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="write a results file there as well")
     options = parser.parse_args()
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"kazoo's tests need {', '.join(missing)}: {_INSTALL}")
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kazoo-suite-", ignore_cleanup_errors=True) as folder:
         suite = Suite(options.server, (*ALWAYS_WITHOUT, *options.without), Path(folder))
-        results = suite.run(options.arguments, timeout=options.timeout)
-        failed = results.failed
+        found = suite.run(options.arguments, timeout=options.timeout)
+        failed = found.failed
         for _ in range(options.retries):
             if failed:
                 failed = suite.run([], only=failed, timeout=options.timeout).failed
-    print(f"\nkazoo's tests against {options.server}: {results.summary()}")
+    print(f"\nkazoo's tests against {options.server}: {found.summary()}")
     print(f"left out: {len(suite.left_out)}")
     for name, why in suite.left_out.items():
         print(f"  {name}: {why}")
-    for name in results.failed:
+    for name in found.failed:
         print(f"  {'FAILED' if name in failed else 'failed at first, then passed'}: {name}")
-    if not results.passed:
+    if not found.passed:
         print("nothing passed: that is no result")
-    return 1 if failed or not results.passed else 0
+    elif options.results is not None:
+        command = shlex.join(["python", "-m", "compat.kazoo_suite", *sys.argv[1:]])
+        server = results.server_of(options.server)
+        header = results.header("kazoo", server, command, time.monotonic() - started)
+        made = as_results(options.server, found, suite.left_out, failed)
+        print(f"results: {results.write(options.results, header, made)}")
+    return 1 if failed or not found.passed else 0
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from compat import realzk
+from compat import realzk, results
 from compat.process import Serving
 
 SOURCE = Path(__file__).resolve().parent / "curator" / "RecipeChecks.java"
@@ -31,16 +32,45 @@ def program(classpath: str, tmp_path_factory: pytest.TempPathFactory) -> list[st
     return [realzk.java_program(), *options, SOURCE.stem]
 
 
-def test_recipes(program: list[str], serving: Serving) -> None:
-    done = subprocess.run(
-        [*program, serving.address, "--ttl"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\nThe end of the server's log:\n{serving.log()[-4000:]}"
-    expected = re.findall(r'check\("([\w-]+)"', SOURCE.read_text())
-    assert len(expected) >= 20
-    assert [line.removeprefix("ok ") for line in done.stdout.splitlines() if line[:3] == "ok "] == expected
+def checks() -> list[str]:
+    """The names of the checks, in their order."""
+    return re.findall(r'check\("([\w-]+)"', SOURCE.read_text())
+
+
+def problems(printed: str) -> dict[str, str | None]:
+    """What is wrong with each check by the program's output: it ends at the first failure."""
+    lines = printed.splitlines()
+    passed = {line.removeprefix("ok ") for line in lines if line.startswith("ok ")}
+    failure = next((line for line in lines if line.startswith("FAILED")), "the program ended early")
+    why: dict[str, str | None] = {}
+    for name in checks():
+        if name in passed:
+            why[name] = None
+        elif failure.startswith(f"FAILED {name}:"):
+            why[name] = failure
+        else:
+            why[name] = f"not reached: {failure}"
+    return why
+
+
+def test_recipes(
+    program: list[str], serving: Serving, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    try:
+        done = subprocess.run(
+            [*program, serving.address, "--ttl"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        printed, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        printed = f"{(error.stdout or b'').decode('utf-8', 'replace')}\nFAILED: not at its end in time"
+        status = -1
+    for name, problem in problems(printed).items():
+        record_property(*results.of("curator", name, kind, problem))
+    assert status == 0, f"{printed}\nThe end of the server's log:\n{serving.log()[-4000:]}"
+    assert len(checks()) >= 20
+    assert [line.removeprefix("ok ") for line in printed.splitlines() if line[:3] == "ok "] == checks()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import pytest
 from kazoo.client import KazooClient
 
-from compat import realzk
+from compat import realzk, results
 from compat.conftest import KINDS
 from compat.process import HOST, ServerProcess, four_letters
 
@@ -31,6 +32,9 @@ WORDS = """
     ruok isro gtmk srvr stat cons conf dirs dump envi mntr wchs wchc wchp hash
     crst srst
 """
+
+BY_USE = re.compile(r"_(?:read|write)_per_namespace$")
+Record = Callable[[str, object], None]
 
 DATE = r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d \S+ \d{4}"
 
@@ -154,16 +158,35 @@ def expected() -> Iterator[Mapping[str, str]]:
         yield ask(server)
 
 
-def test_words_after_the_same_history(tested: ServerProcess, expected: Mapping[str, str]) -> None:
+def problem_of(word: str, found: str, wanted: str) -> str | None:
+    """What is wrong with a word's answer; None if nothing is."""
+    if word == "mntr":
+        return metrics_problem(metrics(found), metrics(wanted))
+    if found == wanted:
+        return None
+    pairs = zip_longest(found.split("\n"), wanted.split("\n"), fillvalue="the end")
+    return next(f"{mine!r}, not {theirs!r}" for mine, theirs in pairs if mine != theirs)
+
+
+def metrics_problem(found: Mapping[str, str], wanted: Mapping[str, str]) -> str | None:
+    """The names must be the same, but for those which come with use, and some values."""
+    names, others = ({key for key in keys if not BY_USE.search(key)} for keys in (found, wanted))
+    if names != others:
+        return f"names which only one has: {', '.join(sorted(names ^ others))}"
+    different = [key for key in COMPARED.split() if found[key] != wanted[key]]
+    return "; ".join(f"{key}: {found[key]}, not {wanted[key]}" for key in different) or None
+
+
+def test_words_after_the_same_history(
+    kind: str, tested: ServerProcess, expected: Mapping[str, str], record_property: Record
+) -> None:
     found = ask(tested)
-    wanted = dict(expected)
-    found_metrics = metrics(found.pop("mntr"))
-    wanted_metrics = metrics(wanted.pop("mntr"))
-    assert found == wanted
-    by_use = {key for key in wanted_metrics if re.search(r"_(?:read|write)_per_namespace$", key)}
-    assert found_metrics.keys() - by_use == wanted_metrics.keys() - by_use
-    for key in COMPARED.split():
-        assert (key, found_metrics[key]) == (key, wanted_metrics[key])
+    problems = {word: problem_of(word, found[word], expected[word]) for word in WORDS.split()}
+    for word, problem in problems.items():
+        record_property(*results.of("fourletter", word, kind, problem))
+    wrong = [word for word, problem in problems.items() if problem is not None]
+    assert {word: found[word] for word in wrong} == {word: expected[word] for word in wrong}, problems
+    assert not wrong
 
 
 ARRIVALS = [
@@ -180,9 +203,16 @@ ARRIVALS = [
 ]
 
 
-def test_arrival(tested: ServerProcess) -> None:
+def test_arrival(kind: str, tested: ServerProcess, record_property: Record) -> None:
+    wrong = []
     for sent, pieces, answer in ARRIVALS:
-        assert (sent, arrive(tested, sent, pieces)) == (sent, answer)
+        found = arrive(tested, sent, pieces)
+        if found != answer:
+            wrong.append(f"{sent!r} in {pieces} pieces gives {found!r}, not {answer!r}")
+    of_stmk = [line for line in wrong if line.startswith(("b'stmk", "b'gtmk"))]
+    record_property(*results.of("fourletter", "stmk", kind, "; ".join(of_stmk) or None))
+    record_property(*results.of("fourletter", "(how words arrive)", kind, "; ".join(wrong) or None))
+    assert not wrong
 
 
 def arrive(server: ServerProcess, sent: bytes, pieces: int) -> bytes:
@@ -201,11 +231,13 @@ def arrive(server: ServerProcess, sent: bytes, pieces: int) -> bytes:
     return answer
 
 
-def test_whitelist(kind: str) -> None:
+def test_whitelist(kind: str, record_property: Record) -> None:
     texts = []
     for start in (KINDS[kind], realzk.RealServer):
         with start({"4lw.commands.whitelist": "ruok, srst"}, {}) as server:
             answers = [four_letters(server.port, word) for word in ("ruok", "srst", "stat", "isro", "mntr")]
             answers.append(four_letters(server.port, "srvr").split("\n")[-4])
             texts.append(answers)
+    problem = None if texts[0] == texts[1] else f"{texts[0]}, not {texts[1]}"
+    record_property(*results.of("fourletter", "(whitelist)", kind, problem))
     assert texts[0] == texts[1]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from compat import realzk, zkcli
+from compat import realzk, results, zkcli
 from compat.conftest import KINDS
-from compat.process import ServerProcess
+from compat.process import ServerFailed, ServerProcess
 
 CONFIG = {"enforceQuota": "true", "reconfigEnabled": "true"}
 PROPERTIES = {
@@ -439,6 +439,12 @@ EXPECTED_EVENTS = {
 }
 
 Reference = Callable[[str], zkcli.Transcript]
+Record = Callable[[str, object], None]
+
+NO_COMMANDS = {"(start)", "bogus"}
+"""What is in the transcripts besides the commands: the greeting, and a word that nobody knows."""
+EVENTS = "(watch events)"
+STATUS = "(exit status)"
 
 
 def commands(name: str) -> list[str]:
@@ -467,8 +473,22 @@ def reference(classpath: str) -> Reference:
     return get
 
 
+def record_commands(record: Record, kind: str, name: str, compared: list[zkcli.Compared] | str) -> None:
+    """A result for each command of a script; a text instead says why there is no transcript."""
+    if isinstance(compared, str):
+        words = {command.split()[0] for command in commands(name)}
+        compared = [zkcli.Compared(word, 1, compared) for word in sorted(words - NO_COMMANDS)]
+    for one in compared:
+        if one.name in NO_COMMANDS:
+            continue
+        counts = {"answers": one.answers}
+        record(*results.of("zkcli", one.name, kind, one.problem and f"{name}: {one.problem}", counts=counts))
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_same_transcript(kind: str, name: str, classpath: str, reference: Reference) -> None:
+def test_same_transcript(
+    kind: str, name: str, classpath: str, reference: Reference, record_property: Record
+) -> None:
     expected = reference(name)
     for command, part in EXPECTED[name].items():
         assert part in expected.output(command), command
@@ -476,7 +496,12 @@ def test_same_transcript(kind: str, name: str, classpath: str, reference: Refere
         assert any(part in event for event in expected.events), part
     assert bool(expected.events) == (name in EXPECTED_EVENTS)
 
-    found = transcript(kind, name, classpath)
+    try:
+        found = transcript(kind, name, classpath)
+    except (AssertionError, ServerFailed) as error:
+        record_commands(record_property, kind, name, str(error))
+        raise
+    record_commands(record_property, kind, name, zkcli.compare(found, expected, events=EVENTS, status=STATUS))
     assert str(found).splitlines() == str(expected).splitlines()
 
 
@@ -492,12 +517,15 @@ def test_every_command_is_used(reference: Reference) -> None:
     assert known <= used
 
 
-def test_exit_status_of_a_single_command(kind: str, classpath: str) -> None:
+def test_exit_status_of_a_single_command(kind: str, classpath: str, record_property: Record) -> None:
     with KINDS[kind]({}, {}) as server:
         made = zkcli.run_command(classpath, server.address, "create", "/one", "1")
         missing = zkcli.run_command(classpath, server.address, "get", "/none")
-    assert (made.status, made.exchanges[0].output[-1]) == (0, "Created /one")
-    assert (missing.status, missing.exchanges[0].output[-1]) == (1, "Node does not exist: /none")
+    found = [(one.status, one.exchanges[0].output[-1:]) for one in (made, missing)]
+    wanted = [(0, ("Created /one",)), (1, ("Node does not exist: /none",))]
+    problem = None if found == wanted else f"{found}, not {wanted}"
+    record_property(*results.of("zkcli", STATUS, kind, problem, counts={"answers": len(found)}))
+    assert found == wanted
 
 
 def test_version_is_the_one_which_was_asked_for(reference: Reference) -> None:

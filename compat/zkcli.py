@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from compat import realzk
 
@@ -54,6 +54,37 @@ class Transcript:
             if exchange.command == command:
                 return "\n".join(exchange.output)
         raise KeyError(command)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What two transcripts have of one command: how often, and the first difference (None without one)."""
+
+    name: str
+    answers: int
+    problem: str | None
+
+
+def compare(found: Transcript, expected: Transcript, *, events: str, status: str) -> list[Compared]:
+    """By command, in the order of their first use; then what *events* and *status* name."""
+    counts: dict[str, int] = {}
+    problems: dict[str, str] = {}
+    for mine, theirs in zip_longest(found.exchanges, expected.exchanges):
+        command = (theirs or mine).command
+        name = command.split()[0]
+        counts[name] = counts.get(name, 0) + 1
+        if mine != theirs and name not in problems:
+            shown = [" / ".join(one.output) if one is not None else "nothing" for one in (mine, theirs)]
+            problems[name] = f"`{command}` printed {shown[0]!r}, not {shown[1]!r}"
+    if found.events or expected.events:
+        counts[events] = len(expected.events)
+        for event, other in zip_longest(found.events, expected.events):
+            if event != other:
+                problems.setdefault(events, f"{event or 'no event'}, not {other or 'no event'}")
+    counts[status] = 1
+    if found.status != expected.status:
+        problems[status] = f"{found.status}, not {expected.status}"
+    return [Compared(name, count, problems.get(name)) for name, count in counts.items()]
 
 
 class CommandLineFailed(RuntimeError):

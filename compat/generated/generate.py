@@ -144,7 +144,7 @@ class Generator:
             return Requests(session, (self._set_watches(),))
         if roll < 0.98:
             return Close(session, self.random.random() < 0.3)
-        if roll < 0.985 and self.expiries:
+        if roll < 0.9825 and self.expiries:
             self.expiries -= 1
             return Expire(tuple(self._create(flags=(1, 1, 3, 0)) for _ in range(self.random.randint(0, 4))))
         if roll < 0.99 and self.profile == "reaping":

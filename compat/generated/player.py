@@ -6,8 +6,10 @@ whoever made it, so what each connection receives, and in which order, depends o
 
 from __future__ import annotations
 
+import re
 import struct
 import time
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -25,12 +27,13 @@ from compat.generated.steps import (
     Step,
     body,
 )
+from compat.process import four_letters
 from compat.wire import OPEN, READ_ONLY, Normaliser, Reply, Session, Wire
 
 SUPER_CREDENTIALS: Final = "super:secret"
 ROOT: Final = "/t"
 SESSION_TIMEOUT_MS: Final = 60_000
-SHORT_TIMEOUT_MS: Final = 40
+SHORT_TIMEOUT_MS: Final = 100
 UNIMPLEMENTED: Final = -6
 NEEDS_AUTH: Final = -124
 PATIENCE_S: Final = 20.0
@@ -65,6 +68,7 @@ class Stage:
 
     def __init__(self, address: str, enforced: bool = False) -> None:
         self.address = address
+        self._port = int(address.rpartition(":")[2])
         self.enforced = enforced
         self.norm = Normaliser(0)
         self.notes: list[Reply] = []
@@ -217,6 +221,7 @@ class Stage:
         self._known.pop(name, None)
 
     def _expire(self, ops: tuple[Op, ...]) -> None:
+        before = self._sessions_alive()
         session = self._connection("short")
         session.connect(timeout_ms=SHORT_TIMEOUT_MS)
         if self.enforced:
@@ -225,7 +230,7 @@ class Stage:
         self._requests("short", session, ops)
         session.drop()
         self._sessions.pop("short", None)
-        self._wait_for_zxid(self.last_zxid() + 1)
+        self._until(lambda: self._sessions_alive() == before, "the session expires")
         self._closing.add(self.norm.zxid(self.last_zxid()))
 
     def _reap(self, session: Session, path: str, ttl: bool) -> None:
@@ -237,7 +242,8 @@ class Stage:
                 session.create(path + "/c")
                 session.delete(path + "/c")
         if made.err == 0:
-            self._wait_until_gone(path)
+            exists = (wire.EXISTS, wire.read_body(path))
+            self._until(lambda: self._quietly(*exists)[1] != 0, f"{path} is deleted")
 
     # -- the server's own changes --
 
@@ -248,18 +254,16 @@ class Stage:
         assert payload is not None
         return int(struct.unpack_from(">q", payload, 4)[0])
 
-    def _wait_for_zxid(self, zxid: int) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while self.last_zxid() < zxid:
-            if time.monotonic() > deadline:
-                raise Stuck(f"{self.address}: no transaction 0x{zxid:x} after {PATIENCE_S} s")
-            time.sleep(0.005)
+    def _sessions_alive(self) -> str:
+        found = re.search(r"zk_global_sessions\t(\d+)", four_letters(self._port, "mntr"))
+        assert found is not None
+        return found[1]
 
-    def _wait_until_gone(self, path: str) -> None:
+    def _until(self, happened: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while self._quietly(wire.EXISTS, wire.read_body(path))[1] == 0:
+        while not happened():
             if time.monotonic() > deadline:
-                raise Stuck(f"{self.address}: {path} is still there after {PATIENCE_S} s")
+                raise Stuck(f"{self.address}: {PATIENCE_S} s have passed before {what}")
             time.sleep(0.005)
 
     # -- order --
