@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from compat.realzk import ADDRESS_VARIABLE
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 GENERATED: Final = "generated"
+_SCRIPTS: Final = 100
 
 
 @attrs.frozen
@@ -111,7 +113,7 @@ SUITES: Final = (
                 "-m",
                 "compat.generated",
                 "--scripts",
-                "100",
+                str(_SCRIPTS),
                 "--steps",
                 "100",
                 "--output",
@@ -136,9 +138,21 @@ def files_of(suite: Suite, folder: Path) -> list[Path]:
     return [results.file_of(folder, suite.name, server) for server in results.SERVERS]
 
 
+def _has_longer_run(folder: Path) -> bool:
+    """Whether more generated scripts were played already, as by ``make compat-long``."""
+    try:
+        found = json.loads(generated_file(folder).read_text())
+        return int(found["scripts"]) > _SCRIPTS and not found["failures"]
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def run(suite: Suite, folder: Path) -> list[str]:
     """Run a suite on both servers; returns what could not be done."""
     problems = []
+    if suite.name == GENERATED and _has_longer_run(folder):
+        print(f"\n== {suite.title}: {generated_file(folder)} has more, and is kept")
+        return []
     for path in files_of(suite, folder):
         path.unlink(missing_ok=True)
     shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
