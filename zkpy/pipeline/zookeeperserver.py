@@ -30,11 +30,16 @@ from zkpy.ports import MonotonicClock, Random, WallClock
 from zkpy.tree.acl import Identities
 from zkpy.tree.datatree import DataTree, Result
 from zkpy.tree.watches import Watches
+from zkpy.zxid import follows
 
 logger: Final = logging.getLogger("zkpy.server")
 
 DIGEST_LOG_INTERVAL: Final = 128
 DIGEST_LOG_LIMIT: Final = 1024
+
+
+ASKED: Final = Session(0, 0)
+"""What `ZooKeeperServer.resume_session` returns when the answer will come later."""
 
 
 class Client(Protocol):
@@ -49,15 +54,23 @@ class Client(Protocol):
     def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
         """A write of this connection was committed (None: refused without a zxid)."""
 
+    def resumed(self, session: Session | None) -> None:
+        """The answer to `ASKED`: its session, or None when that is gone."""
+
     def disconnect(self, why: str) -> None:
         """Close without a message."""
 
 
 class ZooKeeperServer:
-    """One standalone server's state and pipeline.
+    """One standalone server's state and pipeline; what the roles of an ensemble do otherwise, they override.
 
     *log* None keeps nothing. ``server_id`` enters session ids only; a standalone server uses 1.
     """
+
+    mode: str = "standalone"
+    """What ``srvr`` calls this role."""
+    queued: frozenset[int] = opcodes.WRITES
+    """Operations that go through `submit`; the others are answered from the tree on the spot."""
 
     def __init__(
         self,
@@ -100,7 +113,7 @@ class ZooKeeperServer:
         self.stats: Final = ServerStats()
         self.sync: Final = SyncStage(
             log,
-            self.commit,
+            self.durable,
             self._settle,
             clock,
             warn_ms=config.fsync_warning_threshold_ms,
@@ -110,10 +123,11 @@ class ZooKeeperServer:
         self.now = clock()
         """The monotonic clock as of the present round of input or batch of commits: one reading for all."""
         self.outstanding = 0
+        self.committed = 0
+        """Requests carried out since the start."""
         threshold = config.large_request_threshold_bytes
         self._large_from: Final = threshold if threshold > 0 else config.jute_max_buffer
         self._large_bytes = 0
-        self._first_zxid: Final = tree.last_zxid
         self.digest_log: dict[int, int] = {}
         self.digest_mismatches = 0
         self.background = 0
@@ -124,11 +138,6 @@ class ZooKeeperServer:
         """Called when a batch was committed: the moment to decide about a snapshot."""
         for session_id, timeout_ms in tree.sessions.items():
             self.tracker.add(session_id, timeout_ms, int(self.now * 1000))
-
-    @property
-    def committed(self) -> int:
-        """Transactions committed since the start."""
-        return self.tree.last_zxid - self._first_zxid
 
     def now_ms(self) -> int:
         """The monotonic clock in whole milliseconds; also brings ``now`` up to date."""
@@ -154,6 +163,10 @@ class ZooKeeperServer:
         """A round of input was handled: get its writes going; *idle* as for `SyncStage.flush`."""
         self.sync.flush(idle=idle)
 
+    def durable(self, batch: list[Request]) -> None:
+        """These requests are in the log for good."""
+        self.commit(batch)
+
     def commit(self, batch: list[Request]) -> None:
         """Carry out durable requests in order: change the tree, fire watches, answer."""
         tree = self.tree
@@ -164,6 +177,7 @@ class ZooKeeperServer:
         watches = self.watches
         changes = tree.changes
         self.outstanding -= len(batch)
+        self.committed += len(batch)
         if self._large_bytes:
             self._large_bytes -= sum(len(r.frame) for r in batch if len(r.frame) > self._large_from)
         for request in batch:
@@ -172,10 +186,11 @@ class ZooKeeperServer:
             result = None
             if txn is not None:
                 header = request.header
-                assert header is not None and header.zxid == tree.last_zxid + 1, "commit out of order"
+                assert header is not None and follows(tree.last_zxid, header.zxid), "commit out of order"
                 result = tree.apply(header, txn)
                 outstanding.applied(header.zxid)
-                assert request.digest is None or request.digest == tree.digest, "digest mismatch"
+                if request.digest is not None and request.digest != tree.digest:
+                    self.digest_mismatch(header.zxid)
                 if changes:
                     if watches.total_count:
                         fire(watches, self.access, header.zxid, changes)
@@ -184,6 +199,8 @@ class ZooKeeperServer:
                     self._log_digest(header.zxid)
                 if txn.type == opcodes.CLOSE_SESSION:
                     self._session_closed(request)
+                elif txn.type == opcodes.CREATE_SESSION:
+                    self.session_created(header.client_id)
             if client is not None:
                 if request.started != started:
                     started = request.started
@@ -191,6 +208,10 @@ class ZooKeeperServer:
                 stats.add_latency(latency)
                 client.complete(request, result, latency)
         self.after_batch()
+
+    def digest_mismatch(self, zxid: int) -> None:
+        """A transaction gave another tree than it had to."""
+        raise AssertionError(f"digest mismatch at zxid 0x{zxid:x}")
 
     async def _settle(self) -> None:
         while self.send_some():
@@ -216,12 +237,16 @@ class ZooKeeperServer:
         self.submit(request)
         return session, request
 
+    def session_created(self, session_id: int) -> None:
+        """A createSession was committed; whoever asked for it tracks the session already."""
+
     def resume_session(
         self, client: Client, session_id: int, password: bytes | None, timeout_ms: int
     ) -> Session | None:
         """Attach *client* to a session it had; None when that is gone or the password is wrong.
 
-        Any other live connection of the session is closed first, whatever the password.
+        Any other live connection of the session is closed first, whatever the password. `ASKED`: another
+        server decides, the client hears of it through ``resumed``.
         """
         session = self.tracker.get(session_id)
         if session is None:

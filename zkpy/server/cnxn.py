@@ -33,6 +33,7 @@ from zkpy.jute import archive
 from zkpy.pipeline import final
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session
+from zkpy.pipeline.zookeeperserver import ASKED
 from zkpy.server.channel import GONE, Channel
 from zkpy.server.handshake import ConnectRequest, connect_response, decode_connect, invalid_session
 from zkpy.tree.acl import READ, Identities
@@ -365,7 +366,7 @@ class ClientCnxn:
             self._send(final.reply(xid, 0, Code.SESSION_CLOSED_REQUIRE_SASL_AUTH))
             self.close_after_flush()
             return
-        if op in opcodes.WRITES:
+        if op in service.server.queued:
             server = service.server
             if not server.admits_large(len(frame)):
                 raise ProtocolError("too many bytes of large requests are outstanding (largeRequestMaxBytes)")
@@ -440,7 +441,10 @@ class ClientCnxn:
         self.total_latency += latency_ms
         zxid = server.tree.last_zxid
         if result is None:
-            self._send(_pack_reply(16, request.xid, zxid, request.err))
+            if request.op == opcodes.SYNC and not request.err:
+                self._send(final.reply(request.xid, zxid, _OK, final.sync(server, self, request.frame)))
+            else:
+                self._send(_pack_reply(16, request.xid, zxid, request.err))
         elif result.err:
             self._send(_pack_reply(16, request.xid, zxid, result.err))
         elif request.op == opcodes.SET_DATA:
@@ -540,10 +544,22 @@ class ClientCnxn:
             return
         service.facts.count("connection_revalidate_count")
         session = server.resume_session(self, request.session_id, request.password, self.timeout_ms)
+        if session is ASKED:
+            self.session_id = request.session_id
+            self.state = CONNECTING
+        else:
+            self._resumed(request.session_id, session)
+
+    def resumed(self, session: Session | None) -> None:
+        """Another server has said whether the session goes on."""
+        if self.state == CONNECTING:
+            self._resumed(self.session_id, session)
+
+    def _resumed(self, session_id: int, session: Session | None) -> None:
         if session is None:
             logger.info(
                 "Invalid session 0x%x for client /%s:%d, probably expired",
-                request.session_id & (1 << 64) - 1,
+                session_id & (1 << 64) - 1,
                 self.address,
                 self.port,
             )
