@@ -49,7 +49,9 @@ FLOORS = {
     "zkpy.realports": 6,
     "zkpy.uring": 6,
     "zkpy.node": 7,
+    "zkpy.toolkit": 7,
     "zkpy.cli": 7,
+    "zkpy.compare": 7,
     "zkpy.__main__": 7,
     "zkpy.testing": 8,
     "zkpy.sim": 8,
@@ -62,6 +64,8 @@ SIBLINGS = {
     ("zkpy.realports", "zkpy.uring"),
     ("zkpy.server", "zkpy.pipeline"),
     ("zkpy.cli", "zkpy.node"),
+    ("zkpy.cli", "zkpy.toolkit"),
+    ("zkpy.cli", "zkpy.compare"),
     ("zkpy.__main__", "zkpy.cli"),
 }
 """Rooms of the same floor that may be imported from: (who, from whom)."""

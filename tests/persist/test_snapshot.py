@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.persist.records import all_kinds, contents, create, history, new_tree, payload
 from zkpy import opcodes, paths
 from zkpy.errors import StorageError
+from zkpy.jute import archive
 from zkpy.persist.memorydisk import MemoryDisk
 from zkpy.persist.snapshot import (
     SnapshotError,
@@ -25,7 +26,7 @@ from zkpy.persist.snapshot import (
 )
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import EMPTY_TREE, MASK
-from zkpy.tree.txns import Delete, SetData
+from zkpy.tree.txns import Create, Delete, SetData, TxnHeader
 from zkpy.tree.znode import StoredNode, ZNode
 
 SMALL = bytes(60)
@@ -252,6 +253,15 @@ def test_loaded_znodes_unpack_when_touched() -> None:
     assert type(other) is ZNode and (other.version, other.czxid) == (7, tree.nodes[b"/m"].czxid)
     with pytest.raises(AttributeError):
         _ = copy.nodes[b"/t"].nonsense  # type: ignore[attr-defined]
+
+
+def test_acl_texts_come_back_as_from_a_log() -> None:
+    ident = "digest", "\U0001f600:x"
+    tree = new_tree()
+    tree.apply(TxnHeader(1, 1, 1, 5), Create(opcodes.CREATE, b"/a", b"", ((31, *ident),), 0, 1))
+    raw = archive.ustring(ident[1])[4:]
+    stored = loaded(saved(tree), 1).nodes[b"/a"].acl.entries
+    assert stored == ((31, "digest", archive.decode_text(raw)),)
 
 
 def test_quotas_are_registered_again() -> None:

@@ -9,12 +9,16 @@ from typing import Final
 
 COMMANDS: Final = {
     "serve": "run a server",
+    "log": "who changed what and when, from the transaction logs; check and save them",
+    "snapshot": "look at snapshots, compare, check, convert and take them",
+    "cleanup": "remove old snapshots and logs",
+    "compare": "answer as zkpy does, and report where a real server answers differently",
 }
 """Subcommand and what it is for; its module has ``add_arguments(parser)`` and ``run(args)``, the status."""
 
 
 def build_parser(argv: list[str]) -> argparse.ArgumentParser:
-    """All commands, and the options of those that *argv* names: nothing else is loaded."""
+    """All commands, and the options of the one that *argv* names: nothing else is loaded."""
     from zkpy import COMPATIBLE_WITH, __version__
 
     parser = argparse.ArgumentParser(prog="zkpy", description="A ZooKeeper server in Python.")
@@ -22,9 +26,10 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         "--version", action="version", version=f"zkpy {__version__} (as ZooKeeper {COMPATIBLE_WITH})"
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    wanted = next((argument for argument in argv if not argument.startswith("-")), None)
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose)
-        if name in argv:
+        if name == wanted:
             module = import_module(f"zkpy.cli.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)

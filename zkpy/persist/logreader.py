@@ -9,12 +9,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 from zlib import adler32
 
 from zkpy.errors import CorruptLogError
-from zkpy.persist.torn import END_OF_RECORD, HEAD, LEAST_PAYLOAD, RECORD_HEAD, UNSYNCED_LIMIT, damage
+from zkpy.persist.names import LOG, zxid_of
+from zkpy.persist.torn import (
+    END_OF_RECORD,
+    HEAD,
+    LEAST_PAYLOAD,
+    RECORD_HEAD,
+    UNSYNCED_LIMIT,
+    ZXID,
+    ZXID_AT,
+    damage,
+)
 from zkpy.ports import Disk, ReadFile
 
 MAGIC: Final = b"ZKLG"
@@ -28,8 +37,6 @@ REMEDY: Final = (
 )
 
 _CHUNK: Final = 1 << 18
-_ZXID: Final = Struct(">q")
-_ZXID_AT: Final = 12
 
 
 class LogEntry(NamedTuple):
@@ -47,7 +54,7 @@ class LogReader:
     a crash left behind it, or "" when only padding follows.
     """
 
-    __slots__ = ("_base", "_buf", "_disk", "_file", "_max_entry", "_pos", "end", "path", "torn")
+    __slots__ = ("_base", "_buf", "_disk", "_file", "_max_entry", "_pos", "_zxid", "end", "path", "torn")
 
     def __init__(self, disk: Disk, path: str, max_entry: int = MAX_ENTRY) -> None:
         self._disk = disk
@@ -56,6 +63,7 @@ class LogReader:
         self._buf = b""
         self._base = 0
         self._pos = 0
+        self._zxid = -1
         self.path = path
         self.end = 0
         self.torn = ""
@@ -75,6 +83,18 @@ class LogReader:
             self._file.close()
             self._buf = b""
 
+    def records_from(self, file: ReadFile, offset: int) -> Iterator[LogEntry]:
+        """The records of *file*, which stands at *offset*, where one begins: to follow a log that grows.
+
+        Ends without a judgement where no complete record is, or is yet; ``end`` says where. The caller closes
+        the file.
+        """
+        self._file = file
+        self._buf, self._base, self._pos = b"", offset, 0
+        self.end, self.torn = offset, ""
+        yield from self._records()
+        self._buf = b""
+
     def _need(self, size: int) -> bool:
         """Have *size* bytes from the position in the buffer; False when the file ends before."""
         while len(self._buf) - self._pos < size:
@@ -88,7 +108,7 @@ class LogReader:
 
     def _records(self) -> Iterator[LogEntry]:
         unpack_head = RECORD_HEAD.unpack_from
-        unpack_zxid = _ZXID.unpack_from
+        unpack_zxid = ZXID.unpack_from
         while True:
             if len(self._buf) - self._pos < HEAD and not self._need(HEAD):
                 return
@@ -107,19 +127,19 @@ class LogReader:
                 return
             offset = self._base + pos
             if size < LEAST_PAYLOAD:
-                raise CorruptLogError(
-                    self.path, offset, "record is shorter than a transaction header", REMEDY
-                )
+                self.refuse(offset, "record is shorter than a transaction header")
             self._pos = stop + 1
             self.end = self._base + self._pos
-            yield LogEntry(offset, unpack_zxid(payload, _ZXID_AT)[0], payload)
+            self._zxid = zxid = unpack_zxid(payload, ZXID_AT)[0]
+            yield LogEntry(offset, zxid, payload)
 
     def _judge(self) -> None:
         region, total = self._rest()
         if region:
-            why = damage(region, self.end, self._max_entry)
+            after = self._zxid if self._zxid >= 0 else self._first() - 1
+            why = damage(region, self.end, self._max_entry, after)
             if why is not None:
-                raise CorruptLogError(self.path, self.end, why, REMEDY)
+                self.refuse(self.end, why)
             self.torn = f"{total - self.end} bytes after offset {self.end} are no complete record"
 
     def _bad_header(self) -> None:
@@ -128,9 +148,18 @@ class LogReader:
         if total < len(HEADER) or MAGIC.startswith(region):
             self.torn = f"header is not complete ({total} bytes)" if total else "file is empty"
         elif any(region[:512]) or len(region) > UNSYNCED_LIMIT + self._max_entry:
-            raise CorruptLogError(self.path, 0, "this is not a transaction log (wrong magic)", REMEDY)
+            self.refuse(0, "this is not a transaction log (wrong magic)")
         else:
             self.torn = "header never reached the disk"
+
+    def refuse(self, offset: int, why: str) -> NoReturn:
+        """Raise CorruptLogError, saying behind which transaction."""
+        after = self._zxid
+        where = f"after zxid {after:#x}" if after >= 0 else f"before zxid {self._first():#x}"
+        raise CorruptLogError(self.path, offset, f"{where}: {why}", REMEDY)
+
+    def _first(self) -> int:
+        return max(0, zxid_of(self.path.rpartition("/")[2], LOG))
 
     def _rest(self) -> tuple[bytes, int]:
         """What stands from the position up to the last byte that is not zero, and the file's length.
@@ -166,4 +195,4 @@ def read_log(disk: Disk, path: str, *, last: bool = False, max_entry: int = MAX_
     reader = LogReader(disk, path, max_entry)
     yield from reader
     if reader.torn and not last:
-        raise CorruptLogError(path, reader.end, reader.torn, REMEDY)
+        reader.refuse(reader.end, reader.torn)

@@ -6,21 +6,16 @@ goes; everything from the oldest of the kept ones on stays, the log it begins in
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
 from typing import Final
 
 import trio
 
-from zkpy.persist import snappy
+from zkpy.persist.content import READ_ERRORS, SealCheck, pieces
 from zkpy.persist.names import LOG, SNAPSHOT, log_files_from, named
-from zkpy.persist.snapshot import MAGIC, SEAL_BYTES, seal
 from zkpy.ports import Disk
 
 LEAST_KEPT: Final = 3
 """``autopurge.snapRetainCount`` is never taken for less."""
-
-_CHUNK: Final = 1 << 18
 
 
 async def purge(disk: Disk, snap_dir: str, log_dir: str, keep: int = LEAST_KEPT) -> list[str]:
@@ -29,6 +24,24 @@ async def purge(disk: Disk, snap_dir: str, log_dir: str, keep: int = LEAST_KEPT)
     With fewer good ones all of them are kept, with none nothing is deleted. Raises OSError when a file cannot
     be removed.
     """
+    doomed = await superfluous(disk, snap_dir, log_dir, keep)
+    if doomed:  # what the rest depends on must have safe names before anything goes
+        await disk.sync_dir(snap_dir)
+    await remove(disk, doomed)
+    return doomed
+
+
+async def remove(disk: Disk, doomed: list[str]) -> None:
+    """Delete the files of `superfluous`; they are gone for good when it returns. Raises OSError."""
+    for path in doomed:
+        disk.remove(path)
+        await trio.lowlevel.checkpoint()
+    for directory in dict.fromkeys(path[: path.rfind("/")] for path in doomed):
+        await disk.sync_dir(directory)
+
+
+async def superfluous(disk: Disk, snap_dir: str, log_dir: str, keep: int = LEAST_KEPT) -> list[str]:
+    """The paths that `purge` deletes, in the order in which it has to be done."""
     kept: set[int] = set()
     for file in reversed(named(disk, snap_dir, SNAPSHOT)):
         if await verify(disk, f"{snap_dir}/{file.name}"):
@@ -43,49 +56,16 @@ async def purge(disk: Disk, snap_dir: str, log_dir: str, keep: int = LEAST_KEPT)
     # Oldest first: after a crash in between what is left still is one unbroken history.
     doomed = [f"{log_dir}/{file.name}" for file in logs if file not in needed]
     doomed += [f"{snap_dir}/{file.name}" for file in named(disk, snap_dir, SNAPSHOT) if file.zxid < oldest]
-    for path in doomed:
-        disk.remove(path)
-        await trio.lowlevel.checkpoint()
-    if doomed:
-        await disk.sync_dir(log_dir)
-        await disk.sync_dir(snap_dir)
     return doomed
 
 
 async def verify(disk: Disk, path: str) -> bool:
     """Whether the file ends with a seal that fits all of it; reads it in slices."""
-    adler = 1
-    tail = b""
-    begins = b""
+    check = SealCheck()
     try:
-        for piece in _content(disk, path):
-            begins = begins or piece[: len(MAGIC)]
-            tail += piece
-            adler = zlib.adler32(tail[:-SEAL_BYTES], adler)
-            tail = tail[-SEAL_BYTES:]
+        for piece in pieces(disk, path):
+            check.feed(piece)
             await trio.lowlevel.checkpoint()
-    except (OSError, zlib.error, snappy.SnappyError):
+    except READ_ERRORS:
         return False
-    return begins == MAGIC and tail == seal(adler)
-
-
-def _content(disk: Disk, path: str) -> Iterator[bytes]:
-    """The uncompressed content of a snapshot in pieces that take a millisecond or so each."""
-    suffix = path[path.rfind(".") + 1 :].lower()
-    file = disk.open_read(path)
-    try:
-        if suffix == "snappy":
-            yield from snappy.decode_pieces(file.read)
-        elif suffix == "gz":
-            inflater = zlib.decompressobj(31)
-            while chunk := file.read(_CHUNK):
-                yield inflater.decompress(chunk, _CHUNK)
-                while inflater.unconsumed_tail:
-                    yield inflater.decompress(inflater.unconsumed_tail, _CHUNK)
-            if not inflater.eof:
-                raise zlib.error("gzip stream ends too early")
-        else:
-            while chunk := file.read(_CHUNK):
-                yield chunk
-    finally:
-        file.close()
+    return check.sealed

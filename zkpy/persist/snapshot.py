@@ -26,7 +26,10 @@ import trio
 
 from zkpy import paths
 from zkpy.errors import StorageError
+from zkpy.jute.archive import decode_text
 from zkpy.persist import snappy
+from zkpy.persist.content import MAGIC, READ_ERRORS, SEAL_BYTES, compression_of, pieces, seal
+from zkpy.persist.content import SEAL_END as _END
 from zkpy.persist.names import SNAPSHOT, TEMPORARY
 from zkpy.ports import Disk, DiskFile
 from zkpy.tree.acl import Acl, AclCache, AclEntry
@@ -35,7 +38,6 @@ from zkpy.tree.digest import MASK, VERSION, signed
 from zkpy.tree.view import NODE_TAIL, TreeView
 from zkpy.tree.znode import StoredNode, ZNode
 
-MAGIC: Final = b"ZKSN"
 HEADER: Final = MAGIC + b"\0\0\0\2" + b"\xff" * 8
 SUFFIXES: Final = {"": "", "gz": ".gz", "snappy": ".snappy"}
 """File name endings by ``zookeeper.snapshot.compression.method``."""
@@ -44,13 +46,10 @@ SLICE_RECORDS: Final = 256
 
 _SLICE_BYTES: Final = 1 << 17
 _SYNC_BYTES: Final = 8 << 20
-_END: Final = b"\0\0\0\1/"
 _INT: Final = Struct(">i")
 _LONG: Final = Struct(">q")
 _SESSION: Final = Struct(">qi")
 _DIGEST: Final = Struct(">qiq")
-_SEAL: Final = Struct(">q5s")
-SEAL_BYTES: Final = _SEAL.size
 _SIZES: Final = Struct(">ii")
 _ZXID_VERSION: Final = Struct(">qi")
 _NODE: Final = ">i%dsi%dsq60s"
@@ -65,11 +64,6 @@ class SnapshotError(Exception):
 def snapshot_name(zxid: int, compression: str = "") -> str:
     """The name of the snapshot that covers *zxid*."""
     return f"{SNAPSHOT}.{zxid:x}{SUFFIXES[compression]}"
-
-
-def seal(adler: int) -> bytes:
-    """The bytes of a seal; they count in the checksum of the next one."""
-    return _SEAL.pack(adler, _END)
 
 
 # -- writing -----------------------------------------------------------------------------------------------
@@ -218,7 +212,7 @@ def load_snapshot(disk: Disk, directory: str, name: str, zxid: int, tree: DataTr
         return parse_snapshot(_content(disk, f"{directory}/{name}"), zxid, tree)
     except SnapshotError:
         raise
-    except (OSError, snappy.SnappyError, zlib.error) as error:
+    except READ_ERRORS as error:
         raise SnapshotError(str(error)) from error
     except (struct_error, ValueError, KeyError, IndexError, OverflowError, AttributeError) as error:
         raise SnapshotError(f"{type(error).__name__}: {error}") from error
@@ -228,17 +222,7 @@ def load_snapshot(disk: Disk, directory: str, name: str, zxid: int, tree: DataTr
 
 
 def _content(disk: Disk, path: str) -> bytes:
-    raw = disk.read_bytes(path)
-    suffix = path[path.rfind(".") + 1 :].lower()
-    if suffix == "gz":
-        inflater = zlib.decompressobj(31)
-        content = inflater.decompress(raw)
-        if not inflater.eof:
-            raise SnapshotError("gzip stream ends too early")
-        return content
-    if suffix == "snappy":
-        return snappy.decode_stream(raw)
-    return raw
+    return b"".join(pieces(disk, path)) if compression_of(path) else disk.read_bytes(path)
 
 
 def parse_snapshot(raw: bytes, zxid: int, tree: DataTree) -> Stored:
@@ -299,7 +283,7 @@ def _read_text(raw: bytes, pos: int) -> tuple[str, int]:
         return "", pos
     if pos + size > len(raw):
         raise SnapshotError("a string runs past the file")
-    return raw[pos : pos + size].decode("utf-8", "replace"), pos + size
+    return decode_text(bytes(raw[pos : pos + size])), pos + size
 
 
 def _read_nodes(raw: bytes, pos: int, tree: DataTree) -> int:
@@ -355,6 +339,7 @@ def _read_nodes(raw: bytes, pos: int, tree: DataTree) -> int:
                 parent_path = above or None  # a path without any slash must come here, too
             siblings[name] = None
             nodes[path] = node
+            data_size -= 0 if path.isascii() else path_size - paths.length(path)
             if packed[44:52] != _NO_OWNER:
                 tree.index_owner(path, _LONG.unpack_from(packed, 44)[0])
             pos += size
@@ -403,12 +388,12 @@ def _read_sections(raw: bytes, pos: int) -> tuple[Stored, int]:
     The sections carry no tag, so their presence is told from how much is left.
     """
     adler = _checked(raw, 0, pos, 1)
-    pos += _SEAL.size
+    pos += SEAL_BYTES
     left = len(raw) - pos
     if left == 0:
         return Stored(0, None), VERSION
-    if left == _LONG.size + _SEAL.size:
-        _checked(raw, pos - _SEAL.size, pos + _LONG.size, adler)
+    if left == _LONG.size + SEAL_BYTES:
+        _checked(raw, pos - SEAL_BYTES, pos + _LONG.size, adler)
         return Stored(0, None), VERSION
     zxid, version = _ZXID_VERSION.unpack_from(raw, pos)
     start, digest = pos, None
@@ -417,8 +402,8 @@ def _read_sections(raw: bytes, pos: int) -> tuple[Stored, int]:
     else:
         digest = _LONG.unpack_from(raw, pos + _ZXID_VERSION.size)[0] & MASK
         pos += _ZXID_VERSION.size + _LONG.size
-    adler = _checked(raw, start - _SEAL.size, pos, adler)
-    start, pos = pos, pos + _SEAL.size
+    adler = _checked(raw, start - SEAL_BYTES, pos, adler)
+    start, pos = pos, pos + SEAL_BYTES
     if pos < len(raw):  # whatever stands behind the last section, ZooKeeper does not look at it
         _checked(raw, start, pos + _LONG.size, adler)
     return Stored(zxid, digest if zxid else None), version
@@ -429,6 +414,6 @@ def _checked(raw: bytes, start: int, end: int, adler: int) -> int:
     view = memoryview(raw)
     for at in range(start, end, _CHUNK):
         adler = adler32(view[at : min(at + _CHUNK, end)], adler)
-    if raw[end : end + _SEAL.size] != seal(adler):
+    if raw[end : end + SEAL_BYTES] != seal(adler):
         raise SnapshotError(f"seal at offset {end} does not match")
     return adler

@@ -46,7 +46,8 @@ class TxnLogWriter:
         "_flushed_zxid",
         "_force_sync",
         "_gathered",
-        "_new_name",
+        "_named",
+        "_names_synced",
         "_prealloc",
         "_rolled",
         "_size",
@@ -75,7 +76,8 @@ class TxnLogWriter:
         self._file_limit = file_limit_bytes
         self._current: DiskFile | None = None
         self._rolled: list[DiskFile] = []
-        self._new_name = False
+        self._named = 0  # files created
+        self._names_synced = 0  # of these, known to be in the directory on the medium
         self._gathered: list[bytes] = []
         self._first = 0
         self._end = 0  # bytes in the current file, padding not counted
@@ -108,7 +110,11 @@ class TxnLogWriter:
         return bool(self._gathered) or self._unsynced()
 
     def _unsynced(self) -> bool:
-        return self._force_sync and (self._new_name or self._written != self._synced)
+        return self._force_sync and (self._written != self._synced or self._new_name)
+
+    @property
+    def _new_name(self) -> bool:
+        return self._named != self._names_synced
 
     @property
     def size_for_limits(self) -> int:
@@ -138,16 +144,19 @@ class TxnLogWriter:
         self._flushed_zxid = self.last_zxid
 
     def _start_file(self, data: bytes) -> None:
-        # The previous file first: a crash must never leave a hole before the records of this one.
+        # The previous file first, and its name: a crash must never leave a hole before these records.
         if self._force_sync:
             for file in self._rolled:
                 file.sync_now()
             self._synced = self._written
+            if self._new_name:
+                self._disk.sync_dir_now(self._directory)
+                self._names_synced = self._named
         if not self._commits:
             self._close_rolled()
         file = self._disk.create(f"{self._directory}/{LOG}.{self._first:x}")
         self._current = file
-        self._new_name = True
+        self._named += 1
         self._end = self._size = len(HEADER)
         padded = self._padded()
         self._end = 0
@@ -251,7 +260,7 @@ class TxnLogWriter:
         return True
 
     async def _sync_all(self) -> None:
-        written, new_name, self._new_name = self._written, self._new_name, False
+        written, named = self._written, self._named
         rolled, current = list(self._rolled), self._current
         self._commits += 1
         try:
@@ -259,13 +268,11 @@ class TxnLogWriter:
                 await file.sync()
             if current is not None:
                 await current.sync()
-            if new_name:
+            if named > self._names_synced:
                 await self._disk.sync_dir(self._directory)
+                self._names_synced = max(self._names_synced, named)
         except OSError as error:
             self._fail(error)
-        except BaseException:
-            self._new_name |= new_name
-            raise
         finally:
             self._commits -= 1
         if self._failed is not None:  # another sync met the error; this one's success may hide it
@@ -287,7 +294,7 @@ class TxnLogWriter:
                     self._disk.sync_dir_now(self._directory)
             except OSError as error:
                 self._fail(error)
-            self._new_name = False
+            self._names_synced = self._named
             self._covered(self._written, rolled)
         self.durable_zxid = max(self.durable_zxid, self._flushed_zxid)
 

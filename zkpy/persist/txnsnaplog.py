@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 from zlib import adler32
 
@@ -112,6 +113,13 @@ class DataDir:
         if any(name.startswith("log.") for name in self.disk.list_dir(self.snap_dir)):
             raise DataDirError(f"Snapshot directory has log files. {hint}")
 
+    def sync_parents(self) -> None:
+        """Have the directories' own names on the medium: who made them may have ended before that."""
+        parents = {parent_of(path) for path in (self.snap_dir, self.log_dir)}
+        for parent in sorted(parents | {parent_of(path) for path in parents}):
+            with suppress(PermissionError):
+                self.disk.sync_dir_now(parent)
+
     # -- what is there -------------------------------------------------------------------------------------
 
     def snapshots(self) -> list[Named]:
@@ -205,9 +213,16 @@ class DataDir:
                     disk.sync_dir_now(self.log_dir)
             if files:
                 disk.truncate(f"{self.log_dir}/{files[-1].name}", max(end, len(HEADER)))
+                disk.sync_dir_now(self.log_dir)  # the name may be as new as what was cut
         except OSError as error:
             raise StorageError(f"truncating the log in {self.log_dir}: {error}") from error
         return True
+
+
+def parent_of(path: str) -> str:
+    """The directory that holds the name of *path*."""
+    parent = path.rstrip("/").rpartition("/")[0]
+    return parent or ("/" if path.startswith("/") else ".")
 
 
 def follows(previous: int, zxid: int) -> bool:
@@ -264,7 +279,8 @@ class Chain:
             raise CorruptLogError(path, entry.offset, why, REMEDY)
         if first and self.torn and entry.zxid != self.last + 1:
             torn_path, end, why = self.torn[-1]
-            raise CorruptLogError(torn_path, end, f"{why}, but later transactions follow in {path}", REMEDY)
+            text = f"after zxid {self.last:#x}: {why}, but later transactions follow in {path}"
+            raise CorruptLogError(torn_path, end, text, REMEDY)
 
 
 class _Recovery:
@@ -294,6 +310,7 @@ class _Recovery:
                 self._refuse_broken()
             elif self._data.autocreate_db or announced:
                 if self._repair:
+                    self._data.sync_parents()
                     restored.snapshot_name = write_snapshot_now(self._disk, self._data.snap_dir, tree.view())
                 return self._finish(restored)
             else:
@@ -343,8 +360,12 @@ class _Recovery:
         if self._broken and self._broken[0][0].zxid > 0:
             self._refuse_broken()
         if not self._data.trust_empty:
+            first = self._data.logs()[0]
             raise CorruptLogError(
-                self._data.log_dir, 0, _NO_SNAPSHOT, f"{REMEDY}; or see zookeeper.snapshot.trust.empty"
+                f"{self._data.log_dir}/{first.name}",
+                0,
+                f"{_NO_SNAPSHOT} The logs begin at zxid {first.zxid:#x}",
+                f"{REMEDY}; or see zookeeper.snapshot.trust.empty",
             )
         self._warnings.append(
             "No snapshot found, but there are log entries. This should only be allowed during upgrading."
@@ -352,7 +373,10 @@ class _Recovery:
 
     def _refuse_broken(self) -> None:
         file, why = self._broken[0]
-        raise CorruptLogError(f"{self._data.snap_dir}/{file.name}", 0, f"no valid snapshot: {why}", REMEDY)
+        path = f"{self._data.snap_dir}/{file.name}"
+        raise CorruptLogError(
+            path, 0, f"no valid snapshot, that of zxid {file.zxid:#x} included: {why}", REMEDY
+        )
 
     def _check_reach(self, restored: Restored) -> None:
         """An older snapshot will do only if the logs lead to where the broken one was."""
@@ -368,6 +392,8 @@ class _Recovery:
         recent: deque[tuple[int, bytes]] = deque(maxlen=self._recent)
         fuzzy_until = stored.digest_zxid if stored.digest_zxid > restored.snapshot_zxid else 0
         count = mismatches = 0
+        previous = restored.snapshot_zxid
+        agreed = stored.digest is not None and stored.digest_zxid == previous
         for path, (offset, zxid, payload) in chain.entries():
             try:
                 logged = decode_payload(payload)
@@ -385,10 +411,18 @@ class _Recovery:
                 if zxid == fuzzy_until and stored.digest not in (None, tree.digest & MASK):
                     self._warnings.append(f"digest of the snapshot does not match at zxid {zxid:#x}")
                 fuzzy_until = 0
-            if logged.digest_version == VERSION and logged.digest != tree.digest & MASK:
-                mismatches += 1
-                if mismatches == 1:
-                    self._warnings.append(f"{path}: digest of zxid {zxid:#x} does not match the tree")
+            if logged.digest_version == VERSION:
+                if logged.digest == tree.digest & MASK:
+                    agreed = True
+                elif agreed and not mismatches and epoch_of(zxid) != epoch_of(previous):
+                    # No number tells how long the epoch before was, but this does.
+                    why = f"transactions are missing between zxid {previous:#x} and {zxid:#x}: other digest"
+                    raise CorruptLogError(path, offset, why, REMEDY)
+                else:
+                    mismatches += 1
+                    if mismatches == 1:
+                        self._warnings.append(f"{path}: digest of zxid {zxid:#x} does not match the tree")
+            previous = zxid
         if fuzzy_until:
             self._warnings.append(f"the log ends before zxid {fuzzy_until:#x}, which the snapshot has seen")
         restored.entries = count

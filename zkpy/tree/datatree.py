@@ -74,7 +74,6 @@ class DataTree:
         "changes",
         "containers",
         "data_size",
-        "unsized",
         "digest",
         "digest_enabled",
         "ephemerals",
@@ -85,6 +84,7 @@ class DataTree:
         "root",
         "sessions",
         "ttls",
+        "unsized",
     )
 
     def __init__(self, owners: OwnerRules | None = None, digest_enabled: bool = True) -> None:
