@@ -31,18 +31,22 @@ PORTS_TO_TRY: Final = 100
 
 
 class Node:
-    """One running standalone server.
+    """One running server.
 
     ``port`` is the port that is really listened on, ``hosts`` the connect string for clients on this machine.
     """
 
-    def __init__(
-        self, config: Config, server: ZooKeeperServer, service: Service, listener: socket.socket | None
-    ) -> None:
+    def __init__(self, config: Config, service: Service, listener: socket.socket | None) -> None:
         self.config: Final = config
-        self.server: Final = server
         self.service: Final = service
+        self.ready: Final = trio.Event()
+        """Clients can connect; a member of an ensemble waits for a leader first."""
         self.host, self.port = _bound_to(listener)
+
+    @property
+    def server(self) -> ZooKeeperServer:
+        """The core that serves at present."""
+        return self.service.server
 
     @property
     def hosts(self) -> str:
@@ -114,7 +118,7 @@ async def running(
             linger=own_loop,
             reports=own_disk.reports if isinstance(own_disk, realports.RealDisk) else None,
         )
-        node = Node(config, server, service, listener)
+        node = Node(config, service, listener)
         service.facts.client_port = node.port
         server.sync.on_sync = lambda took_ms: service.facts.observe("fsynctime", int(took_ms))
         if store is not None:
@@ -122,25 +126,36 @@ async def running(
             service.facts.log_dir = store.dirs.log_dir
             store.attach(server)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.sync.run)
             nursery.start_soon(transport.run)
-            nursery.start_soon(_tick, server, service)
-            nursery.start_soon(_sweep, server)
+            nursery.start_soon(_tick, service)
+            nursery.start_soon(_sweep, service)
             if config.jvm_pause_monitor:
                 nursery.start_soon(_watch_pauses, config, clock)
             if store is not None:
                 nursery.start_soon(store.run)
+            if config.is_quorum:
+                from zkpy.member import member
+
+                assert store is not None and own_disk is not None, "a member of an ensemble needs a disk"
+                nursery.start_soon(
+                    member, config, service, store, own_disk, random, wall_ms, clock, node.ready
+                )
+            else:
+                nursery.start_soon(server.sync.run)
+                node.ready.set()
+            await node.ready.wait()
             yield node
             nursery.cancel_scope.cancel()
 
 
-async def _tick(server: ZooKeeperServer, service: Service) -> None:
+async def _tick(service: Service) -> None:
     """Expire sessions at the boundaries of ticks, where their buckets end; drop silent connections."""
-    tick_ms = server.config.tick_time_ms
+    tick_ms = service.server.config.tick_time_ms
     while True:
-        now = server.clock() * 1000
+        now = service.server.clock() * 1000
         await trio.sleep((tick_ms - now % tick_ms) / 1000 + 0.001)
-        if server.expire_sessions():
+        server = service.server
+        if service.serving and server.expire_sessions():
             while server.send_some():
                 await trio.lowlevel.checkpoint()
         service.drop_sessionless()
@@ -158,13 +173,14 @@ async def _watch_pauses(config: Config, clock: MonotonicClock) -> None:
             logger.log(level, "the event loop or the machine paused for approximately %d ms", paused_ms)
 
 
-async def _sweep(server: ZooKeeperServer) -> None:
+async def _sweep(service: Service) -> None:
     """Delete unused containers and outlived TTL znodes, at the configured period and pace."""
-    config = server.config
+    config = service.server.config
     pace_s = 60 / config.container_max_per_minute if config.container_max_per_minute > 0 else 0.0
     while True:
         await trio.sleep(config.container_check_interval_ms / 1000)
-        for path in server.collectable():
+        for path in service.server.collectable() if service.serving else ():
+            server = service.server
             logger.info("Deleting candidate container: %s", path.decode())
             server.delete_container(path)
             server.flush()

@@ -147,12 +147,11 @@ def configure(args: argparse.Namespace) -> tuple[Config, bool]:
         any_port = args.port is None
         config = embedded_config(data_dir=data, defines=defines)
     if config.is_quorum:
-        raise ConfigError(
-            config.file,
-            None,
-            "the configuration names several servers",
-            "This release runs standalone servers: leave one server.N line or none.",
-        )
+        if args.memory:
+            raise ConfigError(
+                config.file, None, "a member of an ensemble keeps its promises on disk", "Leave out --memory."
+            )
+        config = _as_member(config)
     import attrs
 
     if args.port is not None:
@@ -181,6 +180,25 @@ def _from_file(name: str, defines: dict[str, str]) -> Config:
     except OSError as error:
         raise ConfigError(name, None, error.strerror or str(error), "Name a readable zoo.cfg.") from None
     return parse_config(text, name, defines)
+
+
+def _as_member(config: Config) -> Config:
+    """The configuration with its dynamic file and the number in ``myid``."""
+    from zkpy.config.ensemble import with_dynamic_config, with_myid
+
+    dynamic = config.ensemble.dynamic_config_file
+    if dynamic is not None:
+        try:
+            config = with_dynamic_config(config, Path(dynamic).read_text("iso-8859-1"), dynamic)
+        except OSError as error:
+            raise ConfigError(
+                dynamic, None, error.strerror or str(error), "Name a readable file in dynamicConfigFile."
+            ) from None
+    try:
+        text = Path(f"{config.data_dir}/myid").read_text("iso-8859-1")
+    except FileNotFoundError:
+        text = None
+    return with_myid(config, text)
 
 
 def _tune() -> None:
@@ -228,7 +246,7 @@ async def _serve(config: Config, any_port: bool) -> None:
         async with running(config, any_port=any_port, own_loop=True) as node, trio.open_nursery() as nursery:
             nursery.start_soon(_collect)
             where = "memory" if config.memory_only else config.data_dir
-            _say(f"zkpy ready {node.hosts} standalone {where}")
+            _say(f"zkpy ready {node.hosts} {node.server.mode} {where}")
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 break

@@ -77,30 +77,34 @@ class _Plain:
         return b""
 
 
-def _stream(view: TreeView, slice_records: int) -> Iterator[bytes]:
-    """The uncompressed file in pieces that take a millisecond or so each."""
-    zxid, digest, sessions, acls = view.zxid, view.digest, view.sessions, view.acls
-    piece = HEADER + _INT.pack(len(sessions))
-    adler = adler32(piece)
-    yield piece
+def tree_pieces(view: TreeView, slice_records: int = SLICE_RECORDS) -> Iterator[bytes]:
+    """Sessions, ACL table and znodes in pieces that take a millisecond or so each, terminator excluded.
+
+    So they stand in a file, and so a leader sends them.
+    """
+    sessions, acls = view.sessions, view.acls
+    yield _INT.pack(len(sessions))
     for at in range(0, len(sessions), 4 * slice_records):
-        piece = b"".join([_SESSION.pack(*session) for session in sessions[at : at + 4 * slice_records]])
-        adler = adler32(piece, adler)
-        yield piece
-    piece = _INT.pack(len(acls))
-    adler = adler32(piece, adler)
-    yield piece
+        yield b"".join([_SESSION.pack(*session) for session in sessions[at : at + 4 * slice_records]])
+    yield _INT.pack(len(acls))
     for at in range(0, len(acls), 4 * slice_records):
         some = acls[at : at + 4 * slice_records]
-        piece = b"".join([_LONG.pack(acl.number) + acl.encoded for acl in some])
-        adler = adler32(piece, adler)
-        yield piece
+        yield b"".join([_LONG.pack(acl.number) + acl.encoded for acl in some])
     count = min(16, slice_records)
     while piece := view.records(count):
-        adler = adler32(piece, adler)
         yield piece
         # Large data: fewer records per slice.
         count = max(1, min(slice_records, _SLICE_BYTES * count // len(piece), 2 * count))
+
+
+def _stream(view: TreeView, slice_records: int) -> Iterator[bytes]:
+    """The uncompressed file in pieces."""
+    zxid, digest = view.zxid, view.digest
+    adler = adler32(HEADER)
+    yield HEADER
+    for piece in tree_pieces(view, slice_records):
+        adler = adler32(piece, adler)
+        yield piece
     tail = _END
     known = (0, VERSION, 0) if digest is None else (zxid, VERSION, signed(digest))
     for section in (_DIGEST.pack(*known), _LONG.pack(zxid), b""):
@@ -229,11 +233,8 @@ def parse_snapshot(raw: bytes, zxid: int, tree: DataTree) -> Stored:
     """As `load_snapshot` for the content of a file; may raise any ``ValueError`` or lookup error as well."""
     if not raw.startswith(MAGIC):
         raise SnapshotError("this is not a snapshot (wrong magic)")
-    pos = _read_sessions(raw, len(HEADER), tree)
-    pos = _read_acls(raw, pos, tree)
-    pos = _read_nodes(raw, pos, tree)
+    pos = _read_tree(raw, len(HEADER), tree)
     stored, digest_version = _read_sections(raw, pos)
-    tree.acls.drop_unused()
     tree.last_zxid = zxid
     if tree.digest_enabled:
         exact = stored.digest_zxid == zxid != 0 and digest_version == VERSION
@@ -241,10 +242,38 @@ def parse_snapshot(raw: bytes, zxid: int, tree: DataTree) -> Stored:
             tree.digest = stored.digest
         else:
             tree.digest = tree.recompute_digest()
+    _count_quotas(tree)
+    return stored
+
+
+def load_tree(raw: bytes, zxid: int, tree: DataTree) -> None:
+    """Fill the fresh *tree* from what `tree_pieces` gave a leader, terminator included.
+
+    Raises:
+        SnapshotError: it is no such stream.
+    """
+    try:
+        _read_tree(raw, 0, tree)
+    except (struct_error, ValueError, KeyError, IndexError, OverflowError, AttributeError) as error:
+        raise SnapshotError(f"{type(error).__name__}: {error}") from error
+    tree.last_zxid = zxid
+    if tree.digest_enabled:
+        tree.digest = tree.recompute_digest()
+    _count_quotas(tree)
+
+
+def _count_quotas(tree: DataTree) -> None:
     quota = tree.nodes.get(paths.QUOTA)
     if quota is not None and quota.children:
         tree.quotas.rebuild()
-    return stored
+
+
+def _read_tree(raw: bytes, pos: int, tree: DataTree) -> int:
+    pos = _read_sessions(raw, pos, tree)
+    pos = _read_acls(raw, pos, tree)
+    pos = _read_nodes(raw, pos, tree)
+    tree.acls.drop_unused()
+    return pos
 
 
 def _read_sessions(raw: bytes, pos: int, tree: DataTree) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from zkpy.config import Config
-from zkpy.errors import DataDirError, StorageError
+from zkpy.errors import CorruptLogError, DataDirError, StorageError
 from zkpy.persist.purge import purge
 from zkpy.persist.snapshot import write_snapshot
 from zkpy.persist.txnlog import TxnLogWriter
@@ -26,6 +26,7 @@ from zkpy.tree.view import TreeView
 
 if TYPE_CHECKING:
     from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+    from zkpy.quorum.syncplan import DiskHistory
 
 logger: Final = logging.getLogger("zkpy.storage")
 
@@ -61,6 +62,9 @@ class Store:
                 f"{config.data_dir} is in use by another zkpy. Stop it, or give this one its own directory."
             )
         self._log: TxnLogWriter | None = None
+        self._new_tree: Callable[[], DataTree] | None = None
+        self.recent: list[tuple[int, bytes]] = []
+        """The last transactions that were restored: zxid and payload."""
         self._server: ZooKeeperServer | None = None
         self._due = trio.Event()
         self._view: TreeView | None = None
@@ -97,16 +101,74 @@ class Store:
         gone = tree.drop_orphans()
         if gone:
             logger.info("removed %d ephemerals of sessions that no longer exist", len(gone))
+        self._open_log(tree.last_zxid).count = restored.entries
+        self.recent = list(restored.recent)
+        self._new_tree = new_tree
+        return tree
+
+    def _open_log(self, last_zxid: int) -> TxnLogWriter:
+        config = self._config
         self._log = TxnLogWriter(
             self._disk,
             self.dirs.log_dir,
-            last_zxid=tree.last_zxid,
+            last_zxid=last_zxid,
             prealloc_bytes=config.pre_alloc_size_kb * 1024,
             force_sync=config.force_sync,
             file_limit_bytes=config.txn_log_size_limit_kb * 1024 if config.txn_log_size_limit_kb > 0 else -1,
         )
-        self._log.count = restored.entries
-        return tree
+        return self._log
+
+    # -- for a member of an ensemble -----------------------------------------------------------------------
+
+    def truncate(self, zxid: int) -> DataTree:
+        """Forget everything after *zxid*; the tree as it was then. Blocking.
+
+        Raises:
+            CorruptLogError, StorageError: it could not be done; the server must not go on.
+        """
+        assert self._new_tree is not None, "restore comes first"
+        self.log.close()
+        if not self.dirs.truncate(zxid):
+            raise StorageError(f"the log in {self.dirs.log_dir} cannot be cut back to zxid {zxid:#x}")
+        return self.restore(self._new_tree)
+
+    async def replace(self, tree: DataTree) -> None:
+        """Keep *tree* instead of what is stored: a durable snapshot, and a new log behind it.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        view = tree.view()
+        await write_snapshot(
+            self._disk, self.dirs.snap_dir, view, compression=self._config.snapshot_compression
+        )
+        self.snapshots += 1
+        self.last_snapshot_zxid = view.zxid
+        count = self.log.count
+        self.log.close()
+        self._open_log(tree.last_zxid).count = count
+
+    def history(self, zxid: int) -> DiskHistory | None:
+        """The log from the file with *zxid* on; None: there is no such file."""
+        from zkpy.quorum.syncplan import DiskHistory
+
+        self.log.flush()
+        files = self.dirs.logs()
+        before = [number for number, file in enumerate(files) if file.zxid <= zxid]
+        snapshots = self.dirs.snapshots()
+        if not before or not snapshots:
+            return None
+        first = files[before[-1]]
+        sizes = [self._disk.size(f"{self.dirs.log_dir}/{file.name}") for file in files[before[-1] + 1 :]]
+        newest = self._disk.size(f"{self.dirs.snap_dir}/{snapshots[-1].name}")
+        return DiskHistory(self._entries_from(first.zxid), sum(sizes), newest)
+
+    def _entries_from(self, zxid: int) -> Iterator[tuple[int, bytes]]:
+        try:
+            for entry in self.dirs.entries_after(zxid - 1):
+                yield entry.zxid, entry.payload
+        except CorruptLogError as error:
+            logger.warning("a learner cannot be brought up to date from the log: %s", error)
 
     def attach(self, server: ZooKeeperServer) -> None:
         """Take snapshots of *server* from now on."""

@@ -143,3 +143,29 @@ def _create_ttl(data: bytes, pos: int) -> tuple[SubRequest, int]:
         op.type = opcodes.CREATE if op.flags < 4 else opcodes.CREATE_CONTAINER
         op.ttl = -1
     return op, pos
+
+
+def check_body(op: int, body: bytes) -> None:
+    """Decode the body of a write that is to be prepared elsewhere; a multi that does not decode is prepared, too.
+
+    Raises:
+        MarshallingError: it does not decode.
+    """
+    if op in (*_CREATES, opcodes.CREATE_TTL):
+        decode_create(body, 0, with_ttl=op == opcodes.CREATE_TTL)
+    elif op == opcodes.DELETE:
+        decode_path_version(body, 0)
+    elif op in (opcodes.SET_DATA, opcodes.SET_ACL):
+        _, pos = archive.read_path(body, 0)
+        if op == opcodes.SET_DATA:
+            _, pos = archive.read_buffer(body, pos)
+        else:
+            _, pos = archive.read_acls(body, pos)
+        archive.read_int(body, pos)
+    elif op == opcodes.SYNC:
+        archive.read_path(body, 0)
+    elif op == opcodes.RECONFIG:
+        pos = 0
+        for _ in range(3):
+            _, pos = archive.read_ustring(body, pos)
+        archive.read_long(body, pos)

@@ -129,6 +129,14 @@ class Preparer:
         request.payload = payload
         return True
 
+    def refuse(self, request: Request, code: int) -> None:
+        """Give *request* the transaction of a failure that was found before it was looked at."""
+        self.zxid += 1
+        header = request.header = TxnHeader(request.session_id, request.xid, self.zxid, self._wall_ms())
+        txn = request.txn = txns.Error(code)
+        request.payload = _pack_header(header.client_id, header.cxid, header.zxid, header.time, txn.type)
+        request.payload += txn.encode()
+
     # -- create --------------------------------------------------------------------------------------------
 
     def _create_request(self, request: Request, zxid: int, time: int) -> Txn:

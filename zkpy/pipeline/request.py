@@ -27,6 +27,7 @@ class Request:
         "header",
         "identities",
         "op",
+        "origin",
         "payload",
         "session_id",
         "started",
@@ -52,6 +53,8 @@ class Request:
         self.identities = identities
         self.started = started
         self.err = 0
+        self.origin: object | None = None
+        """Who owns the sessions of the server that it came through; None: this server."""
         self.header: TxnHeader | None = None
         self.txn: Txn | None = None
         self.payload = b""

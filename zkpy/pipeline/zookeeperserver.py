@@ -96,7 +96,7 @@ class ZooKeeperServer:
             max_expansion=config.jute_max_buffer,
         )
         self.watches: Final[Watches[Client]] = Watches()
-        self.tracker: Final = SessionTracker(sessions.initial_id(server_id, wall_ms()), config.tick_time_ms)
+        self.tracker: Final = self.new_tracker(sessions.initial_id(server_id, wall_ms()), config.tick_time_ms)
         self.preparer: Final = Preparer(
             tree,
             self.access,
@@ -110,7 +110,7 @@ class ZooKeeperServer:
             ),
         )
         self.throttle: Final = ConnectionThrottle(config, random, self.now_ms())
-        self.stats: Final = ServerStats()
+        self.stats = ServerStats()
         self.sync: Final = SyncStage(
             log,
             self.durable,
@@ -122,6 +122,8 @@ class ZooKeeperServer:
         )
         self.now = clock()
         """The monotonic clock as of the present round of input or batch of commits: one reading for all."""
+        self.ended = False
+        """Its role in an ensemble is over: what its log still reports is of no concern any more."""
         self.outstanding = 0
         self.committed = 0
         """Requests carried out since the start."""
@@ -136,7 +138,15 @@ class ZooKeeperServer:
         """Send a bounded part of what is queued on connections; says whether there is more."""
         self.after_batch: Callable[[], None] = lambda: None
         """Called when a batch was committed: the moment to decide about a snapshot."""
-        for session_id, timeout_ms in tree.sessions.items():
+        self.track_stored_sessions()
+
+    def new_tracker(self, first_id: int, tick_ms: int) -> SessionTracker:
+        """What keeps the sessions of this role."""
+        return SessionTracker(first_id, tick_ms)
+
+    def track_stored_sessions(self) -> None:
+        """The sessions of the tree go on, each with its full time-out."""
+        for session_id, timeout_ms in self.tree.sessions.items():
             self.tracker.add(session_id, timeout_ms, int(self.now * 1000))
 
     def now_ms(self) -> int:

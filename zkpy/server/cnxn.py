@@ -446,6 +446,9 @@ class ClientCnxn:
             else:
                 self._send(_pack_reply(16, request.xid, zxid, request.err))
         elif result.err:
+            if result.err == Code.SESSION_MOVED:
+                self.disconnect("its session moved to another server")
+                return
             self._send(_pack_reply(16, request.xid, zxid, result.err))
         elif request.op == opcodes.SET_DATA:
             assert result.stat is not None
@@ -524,6 +527,8 @@ class ClientCnxn:
     def _connect(self, request: ConnectRequest) -> None:
         service = self._service
         server = service.server
+        if not service.serving:
+            raise ProtocolError("this server has no leader at the moment")
         if request.last_zxid_seen > server.tree.last_zxid:
             raise ProtocolError(
                 f"the client has seen zxid 0x{request.last_zxid_seen:x}, our last is "

@@ -85,7 +85,7 @@ def _summary(service: Service) -> str:
         f"Connections: {len(service.cnxns)}\n"
         f"Outstanding: {server.outstanding}\n"
         f"Zxid: 0x{server.tree.last_zxid:x}\n"
-        "Mode: standalone\n"
+        f"Mode: {server.mode}\n"
         f"Node count: {mntr.node_count(server.tree)}\n"
     )
 

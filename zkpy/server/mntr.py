@@ -65,7 +65,7 @@ _UNKNOWN: Final = -1
 
 def render(service: Service) -> str:
     """The whole answer."""
-    parts = [f"zk_version\t{facts.version_text()}\nzk_server_state\tstandalone\n"]
+    parts = [f"zk_version\t{facts.version_text()}\nzk_server_state\t{service.server.mode}\n"]
     parts += [f"zk_{name}\t{value}\n" for name, value in _gauges(service)]
     around = service.facts
     counters = dict.fromkeys(_COUNTERS.split(), 0) | around.since_reset(totals(service)) | around.counters

@@ -15,6 +15,8 @@ logger: Final = logging.getLogger("zkpy.server")
 WORDS: Final = frozenset(
     b"conf cons crst dirs dump envi gtmk ruok stmk srvr srst stat wchc wchp wchs mntr isro hash".split()
 )
+WORDS_WITHOUT_SERVICE: Final = frozenset(b"envi gtmk stmk ruok".split())
+NOT_SERVING: Final = b"This ZooKeeper instance is not currently serving requests\n"
 TELNET_INTERRUPT: Final = b"\xff\xf4\xff\xfd"
 
 RESERVED_DESCRIPTORS: Final = 16
@@ -37,7 +39,9 @@ class Service:
 
     def __init__(self, server: ZooKeeperServer) -> None:
         config = server.config
-        self.server: Final = server
+        self.server = server
+        self.serving = True
+        """False while a member of an ensemble has no role: clients are turned away."""
         self.max_frame: Final = config.jute_max_buffer
         self.outstanding_limit: Final = config.global_outstanding_limit
         self.enforced_schemes: Final[tuple[str, ...]] = (
@@ -147,6 +151,19 @@ class Service:
                     cnxn.go_on()
                     self.server.flush()
 
+    def take_over(self, server: ZooKeeperServer) -> None:
+        """Serve clients with *server*, a new role's, from now on."""
+        server.send_some = self.server.send_some
+        server.sync.on_sync = self.server.sync.on_sync
+        server.stats = self.server.stats
+        self.server = server
+        self.serving = True
+
+    def hide(self) -> None:
+        """Turn clients away: there is no role to serve them."""
+        self.serving = False
+        self.close_all()
+
     def close_all(self) -> None:
         """Drop every connection."""
         for cnxn in list(self.cnxns):
@@ -162,6 +179,8 @@ class Service:
         """The answer to a word, None where there is none and the connection just closes."""
         if data[:4] == TELNET_INTERRUPT:
             return None
+        if not self.serving and data[:4] not in WORDS_WITHOUT_SERVICE:
+            return NOT_SERVING
         from zkpy.server.fourletter import answer
 
         return answer(self, cnxn, data[:4].decode(), data[4:])

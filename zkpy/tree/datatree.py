@@ -69,7 +69,7 @@ class DataTree:
     """
 
     __slots__ = (
-        "_view",
+        "_views",
         "acls",
         "changes",
         "containers",
@@ -102,7 +102,7 @@ class DataTree:
         self.data_size = len(paths.ROOT)
         self.unsized = 0
         self.changes: list[Change] = []
-        self._view: TreeView | None = None
+        self._views: list[TreeView] = []
         for path, acl in (
             (paths.ZOOKEEPER, self.acls.open),
             (paths.CONFIG, self.acls.intern(((READ, "world", "anyone"),))),
@@ -166,19 +166,18 @@ class DataTree:
         return self.ephemerals.get(session_id, ())
 
     def view(self) -> TreeView:
-        """The tree of this moment, to be written out while transactions go on; one at a time."""
-        assert self._view is None or self._view.done, "a view is already open"
+        """The tree of this moment, to be written out while transactions go on."""
         digest = self.digest & MASK if self.digest_enabled else None
-        self._view = TreeView(self.last_zxid, digest, self.nodes, self.acls, self.sessions)
-        return self._view
+        view = TreeView(self.last_zxid, digest, self.nodes, self.acls, self.sessions)
+        self._views.append(view)
+        return view
 
     # -- changing ------------------------------------------------------------------------------------------
 
     def apply(self, header: TxnHeader, txn: Txn) -> Result:
         """Carry out one transaction; ``last_zxid`` moves after all of it."""
-        view = self._view
-        if view is not None and view.done:
-            self._view = None
+        if self._views:
+            self._views = [view for view in self._views if not view.done]
         if isinstance(txn, SetData):
             result = self._set_data(header, txn)
         elif isinstance(txn, Create):
@@ -367,8 +366,8 @@ class DataTree:
 
     def _touch(self, path: bytes, node: ZNode) -> None:
         """Before *node* changes: keep its old state for an open view, take it out of the digest."""
-        if self._view is not None:
-            self._view.preserve(path, node)
+        for view in self._views:
+            view.preserve(path, node)
         if self.digest_enabled:
             digest = node.digest
             self.digest -= node_digest(path, node) if digest is None else digest

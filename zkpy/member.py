@@ -1,0 +1,85 @@
+"""Composition of a member of an ensemble: what a standalone server has, and its peers."""
+
+from __future__ import annotations
+
+import trio
+
+from zkpy.config import Config
+from zkpy.persist.epochfile import EpochFiles
+from zkpy.persist.store import Store
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.ports import Disk, MonotonicClock, Random, WallClock
+from zkpy.quorum.cnxmanager import CnxManager, CnxOptions
+from zkpy.quorum.context import Context
+from zkpy.quorum.election import Election
+from zkpy.quorum.peer import QuorumPeer
+from zkpy.quorum.quorumconfig import Configs, QuorumConfig
+from zkpy.quorum.syncplan import CommittedLog
+from zkpy.quorum.votes import FastLeaderElection
+from zkpy.realnetwork import RealNetwork
+from zkpy.server.service import Service
+from zkpy.tree.datatree import DataTree
+from zkpy.tree.znode import OwnerRules
+
+
+async def member(
+    config: Config,
+    service: Service,
+    store: Store,
+    disk: Disk,
+    random: Random,
+    wall_ms: WallClock,
+    clock: MonotonicClock,
+    ready: trio.Event,
+) -> None:
+    """Take part in the ensemble until cancelled; *ready* is set when clients are admitted for the first time.
+
+    Raises:
+        DataDirError: the epoch files do not fit the data.
+        StorageError: the log or a promise could not be written.
+    """
+    ensemble = config.ensemble
+    sid = ensemble.my_id
+    assert sid is not None
+    tree = service.server.tree
+    epochs = EpochFiles(disk, store.dirs.snap_dir)
+    epochs.load(tree.last_zxid)
+    log = CommittedLog(max(1, config.commit_log_count))
+    for zxid, payload in store.recent:
+        log.add(zxid, payload)
+    configs = Configs(QuorumConfig.from_ensemble(ensemble))
+    network = RealNetwork(ensemble.quorum_tcp_keep_alive)
+    observer = sid not in configs.committed.voters
+
+    def serve(server: ZooKeeperServer) -> None:
+        service.take_over(server)
+        ready.set()
+
+    context = Context(
+        sid=sid,
+        config=config,
+        configs=configs,
+        tree=tree,
+        epochs=epochs,
+        storage=store,
+        committed_log=log,
+        wall_ms=wall_ms,
+        clock=clock,
+        random=random,
+        new_tree=lambda: DataTree(
+            OwnerRules(config.extended_types_enabled, config.emulate_353_ttl), config.digest_enabled
+        ),
+        serve=serve,
+        is_observer=observer,
+    )
+    cnx = CnxManager(sid, lambda: configs, network, CnxOptions.from_config(config))
+    rules = FastLeaderElection(
+        sid,
+        configs,
+        observer=observer,
+        min_interval_ms=ensemble.min_notification_interval_ms,
+        max_interval_ms=ensemble.max_notification_interval_ms,
+        multi_address=ensemble.multi_address_enabled,
+    )
+    service.hide()
+    await QuorumPeer(context, network, cnx, Election(sid, rules, cnx), service.hide).run()

@@ -1,0 +1,99 @@
+"""What all roles of one server share while it is a member of an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import attrs
+
+from zkpy.config import Config
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.ports import MonotonicClock, Random, WallClock
+from zkpy.quorum.quorumconfig import Configs
+from zkpy.quorum.syncplan import CommittedLog, DiskHistory
+from zkpy.tree.datatree import DataTree
+
+
+class Epochs(Protocol):
+    """The two promises that survive a restart."""
+
+    accepted: int
+    current: int
+
+    async def accept(self, epoch: int) -> None:
+        """Make the accepted epoch durable."""
+
+    async def enter(self, epoch: int) -> None:
+        """Make the current epoch durable."""
+
+
+class Storage(Protocol):
+    """The stored side, as synchronisation needs it."""
+
+    @property
+    def log(self) -> Any: ...
+
+    def truncate(self, zxid: int) -> DataTree:
+        """Forget everything after *zxid*; the tree as it was then."""
+
+    async def replace(self, tree: DataTree) -> None:
+        """Keep this tree instead of what is stored: a durable snapshot, and a new log behind it."""
+
+    def history(self, zxid: int) -> DiskHistory | None:
+        """The log from the file with *zxid* on."""
+
+    def attach(self, server: ZooKeeperServer) -> None:
+        """Take snapshots of this server from now on."""
+
+
+@attrs.define(eq=False)
+class Context:
+    """One member's state that outlives its roles."""
+
+    sid: int
+    config: Config
+    configs: Configs
+    tree: DataTree
+    epochs: Epochs
+    storage: Storage | None
+    committed_log: CommittedLog
+    wall_ms: WallClock
+    clock: MonotonicClock
+    random: Random
+    new_tree: Callable[[], DataTree]
+    serve: Callable[[ZooKeeperServer], None]
+    """Admit clients to this server."""
+    is_observer: bool = False
+
+    def ticks(self, number: int) -> float:
+        """So many ticks in seconds."""
+        return number * self.config.tick_time_ms / 1000
+
+    @property
+    def init_limit_s(self) -> float:
+        return self.ticks(self.config.ensemble.init_limit_ticks)
+
+    @property
+    def sync_limit_s(self) -> float:
+        return self.ticks(self.config.ensemble.sync_limit_ticks)
+
+    @property
+    def packet_limit(self) -> int:
+        """Bytes of data in a quorum packet."""
+        return 2 * (self.config.jute_max_buffer + self.config.jute_max_buffer_extra)
+
+    def arguments(self) -> dict[str, Any]:
+        """What every role's server is built with."""
+        return {
+            "config": self.config,
+            "tree": self.tree,
+            "log": self.storage.log if self.storage is not None else None,
+            "wall_ms": self.wall_ms,
+            "clock": self.clock,
+            "random": self.random,
+        }
+
+
+SIGNATURE: Final = b"\0\0\0\nBenWasHere"
+"""What follows the tree that a leader sends."""

@@ -1,0 +1,188 @@
+"""Leading: from being elected until the quorum is lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from zkpy.errors import ProtocolError
+from zkpy.quorum.acks import Commit, Proposals
+from zkpy.quorum.context import Context
+from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
+from zkpy.quorum.leaderserver import LeaderServer
+from zkpy.quorum.learnerhandler import LearnerHandler
+from zkpy.quorum.packets import COMMIT, INFORM, PING, QuorumPacket
+from zkpy.quorum.stream import Connection
+from zkpy.quorum.verifier import AckSets
+
+logger: Final = logging.getLogger("zkpy.quorum")
+
+Serve = Callable[[Callable[[Connection], Awaitable[None]], trio.TaskStatus[None]], Awaitable[None]]
+"""Listens on the quorum port and gives each connection to a handler."""
+
+
+class SteppedDown(Exception):
+    """The leadership is over; look for a leader again."""
+
+
+class Leader:
+    """One leadership. *listen* opens the quorum port, *established* is told of the new epoch."""
+
+    def __init__(self, context: Context, listen: Serve, established: Callable[[int], None]) -> None:
+        self.context: Final = context
+        self._listen: Final = listen
+        self._on_established: Final = established
+        self.sid: Final = context.sid
+        self._epoch_proposal: Final = EpochProposal(context.sid, context.configs)
+        self._epoch_acks: Final = EpochAcks(
+            context.sid, context.epochs.current, context.tree.last_zxid, context.configs
+        )
+        self._epoch_fixed: Final = trio.Event()
+        self._epoch_acked: Final = trio.Event()
+        self._quorum_synced: Final = trio.Event()
+        self.serving: Final = trio.Event()
+        """Clients are admitted, learners get UPTODATE."""
+        self._persisting = False
+        self.epoch = -1
+        self._new_leader: NewLeaderAcks | None = None
+        self.handlers: Final[set[LearnerHandler]] = set()
+        self.followers: list[LearnerHandler] = []
+        """Registered for PROPOSAL and COMMIT, voters or not, in the order they came."""
+        self.observers: list[LearnerHandler] = []
+        """Registered for INFORM."""
+        self.server: LeaderServer | None = None
+
+    # -- the leadership ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Lead until something ends it. Raises SteppedDown."""
+        context = self.context
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._listen, self._handle)
+            async with self._within("a quorum to propose an epoch"):
+                await self.learn_epoch(self.sid, context.epochs.accepted)
+            logger.info("leading in epoch %d", self.epoch)
+            async with self._within("a quorum to accept the epoch"):
+                await self.learn_history(self.sid, context.epochs.current, context.tree.last_zxid)
+            async with self._within("a quorum to synchronise"):
+                assert self._new_leader is not None
+                self.acknowledge_new_leader(self.sid, self.epoch << 32)
+                await self._quorum_synced.wait()
+            self._serve(nursery)
+            await self._tick()
+
+    @asynccontextmanager
+    async def _within(self, what: str) -> AsyncIterator[None]:
+        with trio.move_on_after(self.context.init_limit_s) as scope:
+            yield
+        if scope.cancelled_caught:
+            raise SteppedDown(f"waited {self.context.init_limit_s:g} s for {what}")
+
+    def _serve(self, nursery: trio.Nursery) -> None:
+        context = self.context
+        proposals = Proposals(self.sid, self.epoch, context.configs)
+        proposals.start()
+        context.tree.last_zxid = self.epoch << 32
+        server = self.server = LeaderServer(
+            **context.arguments(),
+            sid=self.sid,
+            proposals=proposals,
+            committed_log=context.committed_log,
+            broadcast=self._broadcast,
+            announce=self._announce,
+        )
+        if context.storage is not None:
+            context.storage.attach(server)
+        nursery.start_soon(server.sync.run)
+        self._on_established(self.epoch)
+        self.serving.set()
+        context.serve(server)
+
+    async def _tick(self) -> None:
+        """Ping twice a tick, and look once a tick whether there is still a quorum."""
+        server = self.server
+        assert server is not None
+        half_s = self.context.ticks(1) / 2
+        while True:
+            for _ in range(2):
+                await trio.sleep(half_s)
+                ping = QuorumPacket(PING, server.proposals.last_proposed).encode()
+                for handler in (*self.followers, *self.observers):
+                    handler.stream.send(ping)
+            if server.exhausted:
+                raise SteppedDown("the epoch's transaction ids are used up")
+            synced = AckSets(self.context.configs.verifiers())
+            synced.add(self.sid)
+            for handler in self.followers:
+                if handler.is_synced():
+                    synced.add(handler.sid)
+            if not synced.has_all_quorums():
+                raise SteppedDown("not enough followers are in sync")
+
+    # -- discovery -----------------------------------------------------------------------------------------
+
+    async def learn_epoch(self, sid: int, accepted: int) -> int:
+        """Count a server's accepted epoch; the new epoch, when a quorum has told theirs."""
+        epoch = self._epoch_proposal.add(sid, accepted)
+        if epoch is not None and not self._persisting:
+            self._persisting = True
+            await self.context.epochs.accept(epoch)
+            self.epoch = epoch
+            self._new_leader = NewLeaderAcks(self.sid, epoch, self.context.configs)
+            self._epoch_fixed.set()
+        await self._epoch_fixed.wait()
+        return self.epoch
+
+    async def learn_history(self, sid: int, epoch: int, zxid: int) -> None:
+        """Count a server's history; returns when nobody of a quorum knows more than this leader.
+
+        Raises:
+            ProtocolError: that server knows more.
+        """
+        ack = self._epoch_acks.ack(sid, epoch, zxid)
+        if ack is EpochAck.AHEAD:
+            raise ProtocolError(f"server {sid} is ahead with epoch {epoch}, zxid 0x{zxid:x}")
+        if ack is EpochAck.REACHED and not self._epoch_acked.is_set():
+            if self.context.epochs.current != self.epoch:
+                await self.context.epochs.enter(self.epoch)
+            self._epoch_acked.set()
+        await self._epoch_acked.wait()
+
+    def acknowledge_new_leader(self, sid: int, zxid: int) -> None:
+        """A server holds this leader's history."""
+        assert self._new_leader is not None
+        if self._new_leader.ack(sid, zxid):
+            self._quorum_synced.set()
+
+    # -- learners ------------------------------------------------------------------------------------------
+
+    async def _handle(self, connection: Connection) -> None:
+        handler = LearnerHandler(self, connection)
+        self.handlers.add(handler)
+        try:
+            await handler.run()
+        finally:
+            self.handlers.discard(handler)
+            for registered in (self.followers, self.observers):
+                if handler in registered:
+                    registered.remove(handler)
+
+    def _broadcast(self, proposal: bytes) -> None:
+        for handler in self.followers:
+            handler.proposed()
+            handler.stream.send(proposal)
+
+    def _announce(self, commits: list[Commit]) -> None:
+        for commit in commits:
+            if self.followers:
+                packet = QuorumPacket(COMMIT, commit.zxid).encode()
+                for handler in self.followers:
+                    handler.stream.send(packet)
+            if self.observers:
+                packet = QuorumPacket(INFORM, commit.zxid, commit.proposal.payload).encode()
+                for handler in self.observers:
+                    handler.stream.send(packet)

@@ -1,0 +1,195 @@
+"""The leader's server core: it prepares every write of the ensemble, and commits what a quorum has logged."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from zkpy import opcodes
+from zkpy.errors import Code
+from zkpy.pipeline.request import Request
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.quorum.acks import Commit, Proposals
+from zkpy.quorum.packets import PROPOSAL, QuorumPacket
+from zkpy.quorum.syncplan import CommittedLog
+from zkpy.tree.acl import Identities
+from zkpy.tree.datatree import Result
+
+if TYPE_CHECKING:
+    from zkpy.pipeline.sessions import Session
+
+logger: Final = logging.getLogger("zkpy.quorum")
+
+
+class Elsewhere:
+    """Owns the sessions whose connections are at one learner."""
+
+    __slots__ = ("sid",)
+
+    def __init__(self, sid: int) -> None:
+        self.sid: Final = sid
+
+    def disconnect(self, why: str) -> None:
+        """The learner closes the connection itself, when it carries out the same transaction."""
+
+
+class ForwardedSync:
+    """Stands for the client of a sync that a learner forwarded."""
+
+    __slots__ = ("_answer", "identities", "session_id")
+
+    def __init__(self, answer: Callable[[], None]) -> None:
+        self._answer = answer
+        self.session_id = 0
+        self.identities: Identities = ()
+
+    def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
+        """Everything proposed before is committed."""
+        self._answer()
+
+    def notify(self, event: bytes) -> None:
+        """It watches nothing."""
+
+    def resumed(self, session: Session | None) -> None:
+        """It resumes nothing."""
+
+    def disconnect(self, why: str) -> None:
+        """It has no connection of its own."""
+
+
+class LeaderServer(ZooKeeperServer):
+    """Writes go *prepare → propose → log → acknowledge*, and are committed in order once a quorum has them."""
+
+    mode = "leader"
+
+    def __init__(
+        self,
+        *args: Any,
+        sid: int,
+        proposals: Proposals,
+        committed_log: CommittedLog,
+        broadcast: Callable[[bytes], None],
+        announce: Callable[[list[Commit]], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, server_id=sid, **kwargs)
+        self._sid: Final = sid
+        self.proposals: Final = proposals
+        self.committed_log: Final = committed_log
+        self._broadcast: Final = broadcast
+        self._announce: Final = announce
+        self._pipeline: deque[Request] = deque()
+        self._committing = False
+        self.exhausted = False
+        """The epoch has no zxid left: the leader has to step down."""
+        self.preparer.zxid = self.tree.last_zxid
+
+    # -- writes --------------------------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> None:
+        """Prepare and propose a write of this server's client, or one that a learner forwarded."""
+        self.outstanding += 1
+        if request.op != opcodes.SYNC:
+            error = self._session_error(request)
+            if self.proposals.next_zxid() is None:
+                self.exhausted = True
+                return
+            if error:
+                self.preparer.refuse(request, error)
+            else:
+                self.preparer.prepare(request)
+        self._pipeline.append(request)
+        if request.header is None:
+            self._advance()
+            return
+        zxid = request.header.zxid
+        self.proposals.propose(zxid, request.payload)
+        self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
+        self.sync.submit(request)
+
+    def durable(self, batch: list[Request]) -> None:
+        """The leader's own acknowledgements."""
+        if self.ended:
+            return
+        commits: list[Commit] = []
+        for request in batch:
+            assert request.header is not None
+            commits += self.proposals.ack(self._sid, request.header.zxid)
+        self._commit(commits)
+
+    def acknowledged(self, sid: int, zxid: int) -> None:
+        """A learner has logged a proposal."""
+        self._commit(self.proposals.ack(sid, zxid))
+
+    def _commit(self, commits: list[Commit]) -> None:
+        if commits:
+            self._announce(commits)
+            self._advance()
+
+    def _advance(self) -> None:
+        """Carry out, in order, what is committed or needs no commit."""
+        if self._committing:
+            return
+        self._committing = True
+        pipeline = self._pipeline
+        try:
+            while True:
+                last = self.proposals.last_committed
+                batch: list[Request] = []
+                while pipeline and (pipeline[0].header is None or pipeline[0].header.zxid <= last):
+                    batch.append(pipeline.popleft())
+                if not batch:
+                    return
+                self.commit(batch)
+                for request in batch:
+                    if request.header is not None:
+                        self.committed_log.add(request.header.zxid, request.payload)
+                        self.proposals.applied(request.header.zxid)
+        finally:
+            self._committing = False
+
+    def uncommitted(self) -> list[Request]:
+        """What is in the log and not in the tree, in order: for the time after this leadership."""
+        return [request for request in self._pipeline if request.header is not None]
+
+    # -- sessions ------------------------------------------------------------------------------------------
+
+    def session_created(self, session_id: int) -> None:
+        """Every session of the ensemble is the leader's to expire."""
+        self.tracker.add(session_id, self.tree.sessions[session_id], self.now_ms())
+
+    def touched(self, session_id: int, timeout_ms: int) -> None:
+        """A learner has heard from a session."""
+        session = self.tracker.get(session_id)
+        if session is not None:
+            self.tracker.set_timeout(session, timeout_ms, self.now_ms())
+
+    def revalidate(self, session_id: int, timeout_ms: int, owner: Elsewhere) -> bool:
+        """A session's client has come to a learner: it moves there if it is alive."""
+        session = self.tracker.get(session_id)
+        if session is None or session.closing:
+            return False
+        session.owner = owner
+        self.tracker.set_timeout(session, timeout_ms, self.now_ms())
+        return True
+
+    def _session_error(self, request: Request) -> int:
+        """Why a write cannot be accepted from where it comes; 0 when it can."""
+        if request.op == opcodes.CREATE_SESSION or (request.client is None and request.origin is None):
+            return 0  # a new session, or what the server does itself
+        session = self.tracker.get(request.session_id)
+        if session is None or (session.closing and request.op != opcodes.CLOSE_SESSION):
+            return Code.SESSION_EXPIRED
+        owner = session.owner
+        if isinstance(request.origin, Elsewhere):
+            if owner is None:
+                session.owner = request.origin
+            elif owner is not request.origin:
+                return Code.SESSION_MOVED
+        elif isinstance(owner, Elsewhere):
+            return Code.SESSION_MOVED
+        if request.op == opcodes.CLOSE_SESSION:
+            session.closing = True
+        return 0

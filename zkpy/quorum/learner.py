@@ -1,0 +1,268 @@
+"""Following or observing: from the election of another server until the connection to it is lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from zkpy.errors import MarshallingError, ProtocolError
+from zkpy.persist.snapshot import SnapshotError, load_tree
+from zkpy.persist.treescan import TreeScanner
+from zkpy.quorum import learnersync
+from zkpy.quorum.context import SIGNATURE, Context
+from zkpy.quorum.epochs import answer_leader_info
+from zkpy.quorum.learnerserver import LearnerServer
+from zkpy.quorum.learnersync import LearnerSync
+from zkpy.quorum.packets import (
+    COMMIT,
+    COMMITANDACTIVATE,
+    FOLLOWERINFO,
+    INFORM,
+    INFORMANDACTIVATE,
+    LEADERINFO,
+    OBSERVERINFO,
+    PING,
+    PROPOSAL,
+    REVALIDATE,
+    SYNC,
+    LearnerInfo,
+    QuorumPacket,
+    ack_epoch,
+    decode_designated,
+    decode_leader_info,
+    decode_revalidated,
+    ping_reply,
+)
+from zkpy.quorum.stream import Connection, Disconnected, PacketStream
+from zkpy.tree.txns import decode_payload
+
+logger: Final = logging.getLogger("zkpy.quorum")
+
+CONNECT_TRIES: Final = 5
+
+
+class CommitMismatch(Exception):
+    """The leader commits something else than this server has logged: it must not go on."""
+
+
+class LeftLeader(Exception):
+    """The connection to the leader is over; look for a leader again."""
+
+
+class Learner:
+    """One time of following a leader. *connect* opens the quorum connection, *synced* is told the epoch."""
+
+    def __init__(
+        self, context: Context, connect: Callable[[], Awaitable[Connection]], synced: Callable[[int], None]
+    ) -> None:
+        self.context: Final = context
+        self._connect: Final = connect
+        self._on_synced: Final = synced
+        self.server: LearnerServer | None = None
+        self._stream: PacketStream
+
+    async def run(self) -> None:
+        """Follow until the connection is over. Raises LeftLeader, CommitMismatch."""
+        connection = await self._dial()
+        context = self.context
+        self._stream = PacketStream(connection, context.packet_limit, context.init_limit_s)
+        try:
+            epoch = await self._discover()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._stream.write)
+                await self._synchronise(epoch, nursery)
+                await self._follow()
+        except* (Disconnected, ProtocolError, MarshallingError) as group:
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise LeftLeader(str(error)) from None
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(1):
+                await connection.aclose()
+
+    async def _dial(self) -> Connection:
+        """Connect; a leader that was just elected may not listen yet."""
+        ensemble = self.context.config.ensemble
+        limit_s = self.context.ticks(
+            ensemble.connect_to_learner_master_limit_ticks or ensemble.init_limit_ticks
+        )
+        why = "no answer"
+        with trio.move_on_after(limit_s):
+            for _ in range(CONNECT_TRIES):
+                try:
+                    return await self._connect()
+                except OSError as error:
+                    why = str(error)
+                await trio.sleep(ensemble.leader_connect_retry_delay_ms / 1000)
+        raise LeftLeader(f"cannot connect to the leader: {why}")
+
+    async def _discover(self) -> int:
+        context = self.context
+        epochs = context.epochs
+        stream = self._stream
+        kind = OBSERVERINFO if context.is_observer else FOLLOWERINFO
+        info = LearnerInfo(context.sid, config_version=context.configs.committed.version)
+        stream.send(QuorumPacket(kind, epochs.accepted << 32, info.encode()).encode())
+        await stream.flushed()
+        answer = await stream.receive()
+        if answer.type != LEADERINFO:
+            raise ProtocolError(f"{answer.name} instead of LEADERINFO")
+        epoch, _ = decode_leader_info(answer)
+        reaction = answer_leader_info(epoch, epochs.accepted, epochs.current)
+        if reaction.persist is not None:
+            await epochs.accept(reaction.persist)
+        stream.send(ack_epoch(context.tree.last_zxid, reaction.ack_epoch).encode())
+        await stream.flushed()
+        return epoch
+
+    # -- synchronisation -----------------------------------------------------------------------------------
+
+    async def _synchronise(self, epoch: int, nursery: trio.Nursery) -> None:
+        sync = LearnerSync(epoch, self.context.tree.last_zxid)
+        while not sync.done:
+            for action in sync.on_packet(await self._stream.receive()):
+                await self._carry_out(action, sync, nursery)
+
+    async def _carry_out(self, action: learnersync.Action, sync: LearnerSync, nursery: trio.Nursery) -> None:
+        context = self.context
+        tree = context.tree
+        match action:
+            case learnersync.TruncateLog(zxid):
+                logger.warning("truncating the log to 0x%x", zxid)
+                assert context.storage is not None, "nothing is stored that could be truncated"
+                context.tree = context.storage.truncate(zxid)
+                context.committed_log.clear()
+                sync.truncated(context.tree.last_zxid)
+                context.tree.last_zxid = zxid
+            case learnersync.ReadSnapshot(zxid):
+                await self._read_tree(zxid)
+            case learnersync.ApplyUnlogged(zxid, payload):
+                self._apply(zxid, payload)
+            case learnersync.WriteSnapshot():
+                if context.storage is not None:
+                    await context.storage.replace(tree)
+            case learnersync.LogAndApply(transactions):
+                await self._log_and_apply(transactions)
+            case learnersync.PersistCurrentEpoch(epoch):
+                await context.epochs.enter(epoch)
+            case learnersync.UseSyncLimit():
+                self._stream.timeout_s = context.sync_limit_s
+            case learnersync.SendAck():
+                self._stream.send(action.packet().encode())
+            case learnersync.Serve():
+                self._serve(action, nursery)
+            case _:  # KeepDatabase has nothing to do; configurations are fixed
+                pass
+
+    async def _read_tree(self, zxid: int) -> None:
+        context = self.context
+        scanner = TreeScanner(context.packet_limit)
+        found = None
+        while found is None:
+            found = scanner.feed(await self._stream.receive_raw())
+        raw, rest = found
+        while len(rest) < len(SIGNATURE):
+            rest += await self._stream.receive_raw()
+        if not rest.startswith(SIGNATURE):
+            raise ProtocolError("the leader's tree has no signature")
+        self._stream.unread(rest[len(SIGNATURE) :])
+        tree = context.new_tree()
+        try:
+            load_tree(raw, zxid, tree)
+        except SnapshotError as error:
+            raise ProtocolError(f"the leader's tree: {error}") from None
+        context.tree = tree
+        context.committed_log.clear()
+        logger.info("received a tree of %d znodes at 0x%x", len(tree.nodes), zxid)
+
+    def _apply(self, zxid: int, payload: bytes) -> None:
+        tree = self.context.tree
+        logged = decode_payload(payload)
+        tree.apply(logged.header, logged.txn)
+        tree.changes.clear()
+        self.context.committed_log.add(zxid, payload)
+
+    async def _log_and_apply(self, transactions: list[learnersync.Txn]) -> None:
+        storage = self.context.storage
+        for zxid, payload in transactions:
+            if storage is not None:
+                storage.log.append(zxid, payload)
+            self._apply(zxid, payload)
+        if storage is not None:
+            storage.log.flush()
+            await storage.log.commit()
+
+    # -- service -------------------------------------------------------------------------------------------
+
+    def _serve(self, action: learnersync.Serve, nursery: trio.Nursery) -> None:
+        context = self.context
+        server = self.server = LearnerServer(
+            **context.arguments(),
+            sid=context.sid,
+            send=self._stream.send,
+            acknowledges=not context.is_observer,
+            committed_log=context.committed_log,
+        )
+        if context.storage is not None:
+            context.storage.attach(server)
+        nursery.start_soon(server.sync.run)
+        for zxid, payload in action.proposals:
+            server.propose(zxid, payload)
+        for zxid in action.commits:
+            self._commit(zxid)
+        server.flush()
+        self._on_synced(action.epoch)
+        context.serve(server)
+
+    async def _follow(self) -> None:
+        server = self.server
+        assert server is not None
+        while True:
+            packets = await self._stream.receive_all()
+            server.now = server.clock()
+            for packet in packets:
+                self._one(packet, server)
+            server.flush()
+            while server.send_some():
+                await trio.lowlevel.checkpoint()
+
+    def _one(self, packet: QuorumPacket, server: LearnerServer) -> None:
+        kind = packet.type
+        if kind == PROPOSAL:
+            if not self.context.is_observer:
+                server.propose(packet.zxid, packet.data or b"")
+        elif kind == COMMIT:
+            if not self.context.is_observer:
+                self._commit(packet.zxid)
+        elif kind == INFORM:
+            server.propose(packet.zxid, packet.data or b"")
+            self._commit(packet.zxid)
+        elif kind == PING:
+            self._stream.send(ping_reply(packet.zxid, server.take_touched()).encode())
+        elif kind == REVALIDATE:
+            server.revalidated(*decode_revalidated(packet))
+        elif kind == SYNC:
+            server.synced()
+        elif kind == COMMITANDACTIVATE:
+            self._commit(packet.zxid)
+        elif kind == INFORMANDACTIVATE:
+            _, payload = decode_designated(packet)
+            server.propose(packet.zxid, payload)
+            self._commit(packet.zxid)
+        else:
+            logger.warning("the leader sent an unexpected %s", packet.name)
+
+    def _commit(self, zxid: int) -> None:
+        server = self.server
+        assert server is not None
+        expected = server.next_to_commit()
+        if expected is None:
+            logger.warning("Committing 0x%x without seeing a proposal", zxid)
+        elif expected != zxid:
+            raise CommitMismatch(f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{expected:x}")
+        else:
+            server.committed_next()

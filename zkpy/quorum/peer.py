@@ -1,0 +1,140 @@
+"""A member of an ensemble: LOOKING, then a role, then LOOKING again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+import trio
+
+from zkpy.config.settings import ServerSpec
+from zkpy.quorum.cnxmanager import CnxManager
+from zkpy.quorum.context import Context
+from zkpy.quorum.election import Election
+from zkpy.quorum.leader import Leader, SteppedDown
+from zkpy.quorum.learner import Learner, LeftLeader
+from zkpy.quorum.network import Network
+from zkpy.quorum.notification import PeerState
+from zkpy.quorum.stream import Connection
+
+logger: Final = logging.getLogger("zkpy.quorum")
+
+
+class QuorumPeer:
+    """One server for as long as it runs; *hide* keeps clients out while it has no role."""
+
+    def __init__(
+        self,
+        context: Context,
+        network: Network,
+        cnx: CnxManager,
+        election: Election,
+        hide: Callable[[], None],
+    ) -> None:
+        self.context: Final = context
+        self._network: Final = network
+        self._cnx: Final = cnx
+        self.election: Final = election
+        self._hide: Final = hide
+        self.role: Leader | Learner | None = None
+
+    async def run(self) -> None:
+        """Take part until cancelled. Raises StorageError, CommitMismatch."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._cnx.run)
+            await nursery.start(self.election.run)
+            while True:
+                await self._one_role()
+
+    async def _one_role(self) -> None:
+        context = self.context
+        vote = await self.election.look_for_leader(context.tree.last_zxid, context.epochs.current)
+        try:
+            if self.election.state is PeerState.LEADING:
+                self.role = leader = Leader(context, self._listen, self.election.set_epoch)
+                await leader.run()
+            else:
+                spec = context.configs.committed.member(vote.leader)
+                if spec is None:
+                    raise LeftLeader(f"server {vote.leader} is not in the configuration")
+                self.role = learner = Learner(context, self._connector(spec), self.election.set_epoch)
+                await learner.run()
+        except* (SteppedDown, LeftLeader) as group:
+            logger.warning("looking for a leader again: %s", _first(group))
+        finally:
+            self._hide()
+            self._leave()
+            self.election.set_state(PeerState.LOOKING)
+        if context.is_observer:
+            delay_ms = context.config.ensemble.observer_election_delay_ms
+            await trio.sleep(context.random.randrange(0, max(1, delay_ms)) / 1000)
+
+    def _leave(self) -> None:
+        """The role is over: what was logged counts as history, committed or not."""
+        role, self.role = self.role, None
+        server = role.server if role is not None else None
+        if server is None:
+            return
+        context = self.context
+        server.ended = True
+        if context.storage is not None:
+            context.storage.log.flush()
+            context.storage.log.commit_now()
+        for request in server.uncommitted():
+            assert request.header is not None and request.txn is not None
+            context.tree.apply(request.header, request.txn)
+            context.tree.changes.clear()
+            context.committed_log.add(request.header.zxid, request.payload)
+
+    # -- the quorum port -----------------------------------------------------------------------------------
+
+    async def _listen(
+        self, handler: Callable[[Connection], Awaitable[None]], task_status: trio.TaskStatus[None]
+    ) -> None:
+        context = self.context
+        spec = context.configs.committed.member(context.sid)
+        assert spec is not None
+        everywhere = context.config.ensemble.quorum_listen_on_all_ips
+        async with trio.open_nursery() as nursery:
+            for address in spec.addresses:
+                host = None if everywhere else address.host
+                await nursery.start(self._serve_address, host, address.quorum_port, handler)
+            task_status.started()
+
+    async def _serve_address(
+        self,
+        host: str | None,
+        port: int,
+        handler: Callable[[Connection], Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[object],
+    ) -> None:
+        async def accepted(stream: object) -> None:
+            await handler(cast(Connection, stream))
+
+        await self._network.serve(host, port, accepted, task_status=task_status)
+
+    def _connector(self, spec: ServerSpec) -> Callable[[], Awaitable[Connection]]:
+        timeout_s = self.context.init_limit_s
+
+        async def connect() -> Connection:
+            why: OSError | None = None
+            for address in spec.addresses:
+                try:
+                    stream = await self._network.connect(address.host, address.quorum_port, timeout_s)
+                except OSError as error:
+                    why = error
+                else:
+                    return cast(Connection, stream)
+            assert why is not None
+            raise why
+
+        return connect
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,103 @@
+"""A connection of the quorum port: packets in, packets out."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import trio
+
+from zkpy.quorum.packets import PacketReader, QuorumPacket
+
+CHUNK_BYTES: Final = 1 << 16
+
+
+class Connection(Protocol):
+    """The byte stream below, real or simulated."""
+
+    async def send_all(self, data: bytes) -> None: ...
+
+    async def receive_some(self, max_bytes: int) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Disconnected(Exception):
+    """The other side is gone, or silent for too long."""
+
+
+class PacketStream:
+    """Packets over a connection; what is sent waits in an unbounded FIFO until the writer takes it.
+
+    All order between a leader and a learner rests on that FIFO. *timeout_s* is how long the other side may be
+    silent; it changes when a phase ends.
+    """
+
+    def __init__(self, connection: Connection, limit_bytes: int, timeout_s: float) -> None:
+        self._connection: Final = connection
+        self._reader: Final = PacketReader(limit_bytes)
+        self._out: list[bytes] = []
+        self._wake = trio.Event()
+        self.timeout_s = timeout_s
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes behind everything queued before."""
+        self._out.append(data)
+        self._wake.set()
+
+    async def receive(self) -> QuorumPacket:
+        """The next packet.
+
+        Raises:
+            Disconnected: the connection ended or was silent for ``timeout_s``.
+            ProtocolError: what came is no packet.
+        """
+        while (packet := self._reader.next()) is None:
+            self._reader.feed(await self._some())
+        return packet
+
+    async def receive_all(self) -> list[QuorumPacket]:
+        """All packets that have arrived, at least one; raises as `receive`."""
+        packets = [await self.receive()]
+        while (packet := self._reader.next()) is not None:
+            packets.append(packet)
+        return packets
+
+    async def receive_raw(self) -> bytes:
+        """Bytes that are no packets: those that arrived already, else the next ones."""
+        return self._reader.rest() or await self._some()
+
+    def unread(self, data: bytes) -> None:
+        """Put back what followed the raw bytes."""
+        self._reader.unread(data)
+
+    async def _some(self) -> bytes:
+        with trio.move_on_after(self.timeout_s):
+            try:
+                data = await self._connection.receive_some(CHUNK_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise Disconnected(str(error) or "connection lost") from None
+            if not data:
+                raise Disconnected("connection closed")
+            return data
+        raise Disconnected(f"nothing came for {self.timeout_s:g} s")
+
+    async def flushed(self) -> None:
+        """Send what is queued; for the time before `write` runs."""
+        data = b"".join(self._out)
+        self._out.clear()
+        await self.send_now(data)
+
+    async def send_now(self, data: bytes) -> None:
+        """Send bytes without the queue, such as a snapshot before anything is queued."""
+        try:
+            await self._connection.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected(str(error) or "connection lost") from None
+
+    async def write(self) -> None:
+        """Send what gets queued until cancelled. Raises Disconnected."""
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            while self._out:
+                await self.flushed()
