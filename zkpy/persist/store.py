@@ -17,7 +17,7 @@ import trio
 from zkpy.config import Config
 from zkpy.errors import DataDirError, StorageError
 from zkpy.persist.purge import purge
-from zkpy.persist.snapshot import write_snapshot
+from zkpy.persist.snapshot import write_snapshot, write_snapshot_now
 from zkpy.persist.txnlog import TxnLogWriter
 from zkpy.persist.txnsnaplog import DataDir
 from zkpy.ports import Disk, Random
@@ -68,6 +68,7 @@ class Store:
         self._size_limit = 0
         self.snapshots = 0
         self.last_snapshot_zxid = 0
+        self._digest_mismatches = 0
         self._draw_limits()
 
     @property
@@ -97,6 +98,11 @@ class Store:
         gone = tree.drop_orphans()
         if gone:
             logger.info("removed %d ephemerals of sessions that no longer exist", len(gone))
+            # No log entry tells of it: replaying later ones onto an older snapshot would meet these znodes.
+            write_snapshot_now(
+                self._disk, self.dirs.snap_dir, tree.view(), compression=config.snapshot_compression
+            )
+            self.last_snapshot_zxid = tree.last_zxid
         self._log = TxnLogWriter(
             self._disk,
             self.dirs.log_dir,
@@ -106,11 +112,13 @@ class Store:
             file_limit_bytes=config.txn_log_size_limit_kb * 1024 if config.txn_log_size_limit_kb > 0 else -1,
         )
         self._log.count = restored.entries
+        self._digest_mismatches = restored.digest_mismatches
         return tree
 
     def attach(self, server: ZooKeeperServer) -> None:
         """Take snapshots of *server* from now on."""
         self._server = server
+        server.digest_mismatches += self._digest_mismatches
         server.after_batch = self._after_batch
         if self.log.count > self._count_limit:
             self._start_snapshot()

@@ -1,0 +1,1 @@
+"""Replication between the members of an ensemble: pure decisions below, roles above them."""

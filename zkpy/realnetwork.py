@@ -1,0 +1,107 @@
+"""The real network behind ``zkpy.quorum.network``: TCP through trio's sockets."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+
+import trio
+
+from zkpy.quorum.network import Address, Handler
+
+BACKLOG: Final = 50
+
+
+class SocketStream:
+    """A TCP connection (`zkpy.quorum.network.Stream`)."""
+
+    __slots__ = ("_stream", "peer")
+
+    def __init__(self, stream: trio.SocketStream, peer: Address, keepalive: bool) -> None:
+        self._stream = stream  # trio sets TCP_NODELAY on it
+        self.peer: Final = peer
+        if keepalive:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data*."""
+        await self._stream.send_all(data)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """What has arrived, ``b""`` at the end."""
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        await self._stream.aclose()
+
+
+class RealNetwork:
+    """Connections between machines (`zkpy.quorum.network.Network`).
+
+    *keepalive* lets the system find out about peers that vanished without a word (``tcpKeepAlive``).
+    """
+
+    __slots__ = ("_keepalive",)
+
+    def __init__(self, keepalive: bool = False) -> None:
+        self._keepalive = keepalive
+
+    async def connect(self, host: str, port: int, timeout_s: float) -> SocketStream:
+        """A new connection; all addresses of *host* are tried. Raises OSError."""
+        stream: trio.SocketStream | None = None
+        with trio.move_on_after(timeout_s):
+            stream = await trio.open_tcp_stream(host, port)
+        if stream is None:
+            raise TimeoutError(errno.ETIMEDOUT, f"no connection within {timeout_s:g} s", f"{host}:{port}")
+        return SocketStream(stream, (host, port), self._keepalive)
+
+    async def serve(
+        self,
+        host: str | None,
+        port: int,
+        handler: Handler,
+        *,
+        task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen until cancelled, with a task of *handler* for each accepted stream. Raises OSError."""
+
+        async def accepted(stream: trio.SocketStream) -> None:
+            try:
+                name = stream.socket.getpeername()
+                wrapped = SocketStream(stream, (name[0], name[1]), self._keepalive)
+            except OSError:  # it is gone already
+                await stream.aclose()
+                return
+            try:
+                await handler(wrapped)
+            finally:
+                await wrapped.aclose()
+
+        listeners = await _bind(host, port)
+        bound = listeners[0].socket.getsockname()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, accepted, listeners)
+            task_status.started((bound[0], bound[1]))
+
+
+async def _bind(host: str | None, port: int) -> list[trio.SocketListener]:
+    """Listeners on all addresses of *host* that this machine has, with SO_REUSEADDR. Raises OSError."""
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[trio.SocketListener] = []
+    missing: OSError | None = None
+    for name in dict.fromkeys(str(info[4][0]) for info in found):
+        try:
+            listeners += await trio.open_tcp_listeners(port, host=name, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                for listener in listeners:
+                    await listener.aclose()
+                raise
+            missing = error  # a name may have an IPv6 address where there is no IPv6
+        if listeners:
+            port = listeners[0].socket.getsockname()[1]
+    if not listeners:
+        raise missing or OSError(errno.EADDRNOTAVAIL, "no address", host)
+    return listeners
