@@ -117,6 +117,14 @@ EXPLAINED: Final = (
         ("pipelined_writes_see_a_pending_set_acl",),
     ),
     Explained(
+        "writes-right-behind-others-under-a-hard-quota",
+        "Writes that arrive in one batch under a hard quota",
+        "Checked against what is committed at that moment, as by the real server.",
+        "The same; but other writes may be committed at that moment.",
+        "Timing: ZooKeeper lets pipelined writes exceed a quota. Generated batches have one write then.",
+        ("hard_quotas_are_enforced",),
+    ),
+    Explained(
         "watches-of-a-null-path",
         "`addWatch` of a null path",
         "The same as the empty path; no event can concern it.",
@@ -126,11 +134,18 @@ EXPLAINED: Final = (
     ),
     Explained(
         "lists-without-an-order",
-        "The order of names in `getChildren` and `getEphemerals`, and of the events when a session with "
-        "several ephemerals ends",
+        "The order of names in `getChildren`",
         "The order of creation.",
         "The order of a hash table.",
-        "ZooKeeper promises none. The comparison sorts these lists, and nothing else.",
+        "ZooKeeper promises none. The comparison sorts these names.",
+        ("stat_effects_of_each_change",),
+    ),
+    Explained(
+        "ephemerals-at-the-end-of-a-session",
+        "The order in which the ephemerals of a session go when some were created in the batch of its end",
+        "As if none were committed when the session ends.",
+        "It depends on which of them are committed then.",
+        "Timing. Otherwise the order, that of a hash table, is the same, and so are the events.",
         ("close_session_deletes_its_ephemerals_in_one_transaction",),
     ),
     Explained(

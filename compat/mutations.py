@@ -163,5 +163,16 @@ MUTANTS: Final = (
     Mutant("a container is created as a plain znode", PREP,
            "            owner = CONTAINER_OWNER\n", "            owner = 0\n"),
     Mutant("whoAmI shows the whole id", "auth/access.py", 'return ident.split(":", 1)[0]', "return ident"),
+    Mutant("a multi of four or more gives its results in reverse", FINAL,
+           "    for part in result.parts or ():\n",
+           "    parts = result.parts or []\n"
+           "    for part in parts if len(parts) < 4 else parts[::-1]:\n"),
+    Mutant("a failed multi undoes only its last changes", "pipeline/outstanding.py",
+           "        for path, previous in reversed(replaced):\n", "        for path, previous in reversed(replaced[-5:]):\n"),
+    Mutant("the ephemerals of a session go in the order of creation", "pipeline/outstanding.py",
+           "        return [path for path in listed if path in found]\n", "        return list(found)\n"),
+    Mutant("a refused auth leaves the connection open", "server/cnxn.py",
+           "            self._send(final.reply(xid, 0, Code.AUTH_FAILED))\n            self.close_after_flush()\n",
+           "            self._send(final.reply(xid, 0, Code.AUTH_FAILED))\n"),
 )  # fmt: skip
 """The deliberate mistakes."""

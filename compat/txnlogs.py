@@ -20,7 +20,6 @@ from zkpy.tree.znode import OwnerRules
 _FILE_HEADER = struct.Struct(">4siq")
 _ENTRY_HEADER = struct.Struct(">qi")
 _TXN_HEADER = struct.Struct(">qiqqi")
-_INT = struct.Struct(">i")
 _END = 0x42
 _DIGEST_VERSION = 2
 _DIGEST_SIZE = 12
@@ -72,6 +71,12 @@ def zxid(entry: Entry) -> int:
     return found
 
 
+def time_ms(entry: Entry) -> int:
+    """The transaction's time, ms since 1970."""
+    found: int = _TXN_HEADER.unpack_from(entry)[3]
+    return found
+
+
 def new_entries(entries: Iterable[Entry]) -> list[Entry]:
     """Without those which the real server adds, under an old zxid, for requests that do not decode.
 
@@ -99,22 +104,8 @@ def comparable(entries: Iterable[Entry]) -> list[Comparable]:
             body = body[:4]  # the real server adds a digest after a multi that it refuses as a whole
         elif len(digest) == _DIGEST_SIZE and digest.startswith(struct.pack(">i", _DIGEST_VERSION)):
             body = body[:-_DIGEST_SIZE] + b" and a digest"
-        if type == opcodes.CLOSE_SESSION:
-            body = _sorted_paths(body)  # the session's ephemerals have no order
         found.append((f"session {number} cxid {cxid} zxid {zxid:x} type {type}", body))
     return found
-
-
-def _sorted_paths(body: bytes) -> bytes:
-    """The body of a closeSession with its paths in order; old servers write none."""
-    if len(body) < 4:
-        return body
-    paths, at = [], 4
-    for _ in range(max(_INT.unpack_from(body)[0], 0)):
-        end = at + 4 + int(_INT.unpack_from(body, at)[0])
-        paths.append(body[at:end])
-        at = end
-    return body[:4] + b"".join(sorted(paths)) + body[at:]
 
 
 def first_difference(ours: Sequence[Comparable], theirs: Sequence[Comparable]) -> str | None:

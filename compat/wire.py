@@ -123,6 +123,7 @@ class Normaliser:
         self.base = base
         self.started_ms = int(time.time() * 1000)
         self.sessions: dict[int, int] = {}
+        self.passwords: dict[int, bytes] = {}
         self.windows: dict[int, tuple[float, float]] = {}
         """When the transaction of a zxid was asked for, and when it was answered (ms), as far as known."""
 
@@ -185,6 +186,9 @@ class Reader:
     def names(self) -> list[object]:
         return self._sorted(self.text)
 
+    def texts(self) -> list[object]:
+        return [self.text() for _ in range(self.i32())]
+
     def identities(self) -> list[object]:
         return [(self.text(), self.text()) for _ in range(self.i32())]
 
@@ -193,10 +197,12 @@ class Reader:
 
     def stat(self) -> str:
         norm = self.norm
-        created, modified = struct.unpack_from(">qq", self.raw, self.pos)
+        created, modified, made_ms, changed_ms = struct.unpack_from(">qqqq", self.raw, self.pos)
         czxid, mzxid = self.i64(norm.zxid), self.i64(norm.zxid)
         ctime = self.i64(lambda value: norm.time(value, created))
         mtime = self.i64(lambda value: norm.time(value, modified))
+        if created == modified and made_ms != changed_ms:
+            mtime = _ANOTHER_TIME  # one transaction has one time
         version, cversion, aversion = self.i32(), self.i32(), self.i32()
         owner, length, children, pzxid = self.i64(norm.session), self.i32(), self.i32(), self.i64(norm.zxid)
         return (
@@ -231,7 +237,7 @@ BODIES: Final[dict[int, Callable[[Reader], object]]] = {
     GET_ACL: lambda r: (r.acls(), r.stat()),
     GET_CHILDREN: Reader.names,
     GET_CHILDREN2: lambda r: (r.names(), r.stat()),
-    GET_EPHEMERALS: Reader.names,
+    GET_EPHEMERALS: Reader.texts,
     GET_ALL_CHILDREN_NUMBER: Reader.i32,
     ADD_WATCH: Reader.i32,
     SYNC: Reader.text,
@@ -252,6 +258,8 @@ class Wire:
         host, _, port = address.rpartition(":")
         self.sock = socket.create_connection((host, int(port)), timeout_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.ended = "end"
+        """Why nothing more comes: the server has closed the connection, or says nothing."""
 
     def send(self, data: bytes) -> None:
         try:
@@ -260,9 +268,14 @@ class Wire:
             return  # the end shows when something is to be received
 
     def receive(self) -> bytes | None:
-        """The payload of the next frame; None when the server has closed the connection."""
+        """The payload of the next frame; None when there is none, for the reason in ``ended``."""
         head = self._exactly(4)
-        return None if head is None else self._exactly(struct.unpack(">i", head)[0])
+        if head is None:
+            return None
+        payload = self._exactly(struct.unpack(">i", head)[0])
+        if payload is None and self.ended == "end":
+            self.ended = "end inside a frame"
+        return payload
 
     def rest(self) -> bytes:
         """Everything up to the end of the stream."""
@@ -281,9 +294,13 @@ class Wire:
         while len(data) < size:
             try:
                 chunk = self.sock.recv(size - len(data))
+            except TimeoutError:
+                self.ended = "silence"
+                return None
             except OSError:
                 return None
             if not chunk:
+                self.ended = "end inside a frame" if data else "end"
                 return None
             data += chunk
         return data
@@ -340,7 +357,7 @@ class Session:
         """Note the answer to a ConnectRequest."""
         payload = self.wire.receive()
         if payload is None:
-            return self._note("end", b"", None)
+            return self._note(self.wire.ended, b"", None)
         protocol, self.timeout_ms, self.id, size = struct.unpack_from(">iiqi", payload)
         self.password = payload[20 : 20 + size]
         if self.id:
@@ -349,7 +366,8 @@ class Session:
         name = self._script.norm.session(self.id)
         struct.pack_into(">q", raw, 8, name)
         if self.password != bytes(16):
-            raw[20 : 20 + size] = b"p" * size
+            first = self._script.norm.passwords.setdefault(self.id, self.password)
+            raw[20 : 20 + size] = (b"p" if first == self.password else b"another")[:1] * size
         return self._note(
             f"connected protocol={protocol} timeout={self.timeout_ms} session={name:x} size={len(payload)} "
             f"tail={payload[20 + size :].hex()}",
@@ -379,7 +397,7 @@ class Session:
         """Note the next frame."""
         payload = self.wire.receive()
         if payload is None:
-            return self._note("end", b"", None)
+            return self._note(self.wire.ended, b"", None)
         if len(payload) < 16:
             return self._note(f"short frame {payload.hex()}", payload, 0)
         xid, zxid, err = struct.unpack_from(">iqi", payload)
@@ -399,7 +417,10 @@ class Session:
             return self._note(f"event zxid={norm.zxid(zxid):x} {event}", head + reader.raw, 0, event, xid)
         body: object = None
         if len(payload) > 16 and op in BODIES:
-            body = BODIES[op](reader)
+            try:
+                body = BODIES[op](reader)
+            except (struct.error, IndexError):
+                return self._note(f"reply to op {op} that does not decode: {payload.hex()}", payload, err)
         left = bytes(reader.raw[reader.pos :])
         return self._note(
             f"reply to op {op} xid={xid} zxid={norm.zxid(zxid):x} err={err} {body}"
@@ -598,17 +619,23 @@ def play(address: str, name: str, script: Play, credentials: str | None = None) 
     return stage.finish()
 
 
-def difference(ours: list[Reply], theirs: list[Reply]) -> str | None:
-    """The first difference between what two servers answered, for a person; None without one."""
+def first_differing(ours: list[Reply], theirs: list[Reply]) -> tuple[int, list[str]] | None:
+    """Where two servers' answers differ first, with what came before, for a person; None without a place."""
     for n in range(max(len(ours), len(theirs))):
         mine = ours[n] if n < len(ours) else None
         other = theirs[n] if n < len(theirs) else None
-        if mine is None or other is None or mine.raw != other.raw or mine.note != other.note:
-            lines = [f"answer {n + 1} differs"]
-            lines += [f"  before: {reply.note}" for reply in theirs[max(0, n - 3) : n]]
-            for who, reply in (("zkpy", mine), ("java", other)):
-                lines.append(f"  {who}: {'nothing more' if reply is None else reply.note}")
-                if reply is not None and mine is not None and other is not None and mine.note == other.note:
-                    lines.append(f"        {reply.raw.hex()}")
-            return "\n".join(lines)
+        if mine is not None and other is not None and mine.raw == other.raw and mine.note == other.note:
+            continue
+        lines = [f"after   {reply.note}" for reply in theirs[max(0, n - 3) : n]]
+        for who, reply in (("zkpy", mine), ("real", other)):
+            lines.append(f"{who}    {'nothing more' if reply is None else reply.note}")
+            if reply is not None and mine is not None and other is not None and mine.note == other.note:
+                lines.append(f"        {reply.raw.hex()}")
+        return n, lines
     return None
+
+
+def difference(ours: list[Reply], theirs: list[Reply]) -> str | None:
+    """The first difference between what two servers answered, for a person; None without one."""
+    found = first_differing(ours, theirs)
+    return None if found is None else "\n".join([f"answer {found[0] + 1} differs", *found[1]])

@@ -79,9 +79,29 @@ class RealNetwork:
             finally:
                 await wrapped.aclose()
 
-        # Beside IPv4 and IPv6 for all addresses these are several for a name with several addresses.
-        listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+        listeners = await _bind(host, port)
         bound = listeners[0].socket.getsockname()
         async with trio.open_nursery() as nursery:
             await nursery.start(trio.serve_listeners, accepted, listeners)
             task_status.started((bound[0], bound[1]))
+
+
+async def _bind(host: str | None, port: int) -> list[trio.SocketListener]:
+    """Listeners on all addresses of *host* that this machine has, with SO_REUSEADDR. Raises OSError."""
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[trio.SocketListener] = []
+    missing: OSError | None = None
+    for name in dict.fromkeys(str(info[4][0]) for info in found):
+        try:
+            listeners += await trio.open_tcp_listeners(port, host=name, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                for listener in listeners:
+                    await listener.aclose()
+                raise
+            missing = error  # a name may have an IPv6 address where there is no IPv6
+        if listeners:
+            port = listeners[0].socket.getsockname()[1]
+    if not listeners:
+        raise missing or OSError(errno.EADDRNOTAVAIL, "no address", host)
+    return listeners

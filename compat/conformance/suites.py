@@ -15,6 +15,7 @@ import attrs
 
 from compat import results
 from compat.realzk import ADDRESS_VARIABLE
+from compat.sources import digest_of_sources
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 GENERATED: Final = "generated"
@@ -142,7 +143,8 @@ def _has_longer_run(folder: Path) -> bool:
     """Whether more generated scripts were played already, as by ``make compat-long``."""
     try:
         found = json.loads(generated_file(folder).read_text())
-        return int(found["scripts"]) > _SCRIPTS and not found["failures"]
+        same = found["header"]["sources"] == digest_of_sources()
+        return same and int(found["scripts"]) > _SCRIPTS and not found["failures"]
     except (OSError, ValueError, KeyError):
         return False
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,8 @@ from pathlib import Path
 from compat import realzk
 from compat.generated.block import Block, Played, play_block
 from compat.generated.generate import PROFILES, generate
+from compat.java import java_program
+from compat.sources import digest_of_sources
 
 BLOCK = 100
 """Scripts that share a pair of servers."""
@@ -35,26 +38,44 @@ def main() -> int:
         tempfile.tempdir = None
     try:
         found = realzk.find()
+        java_program()
     except realzk.ZooKeeperUnavailable as error:
         print(error, file=sys.stderr)
         return 2
     started = time.monotonic()
     total = Played()
     blocks = list(_blocks(options))
-    with ProcessPoolExecutor(options.jobs) as workers:
-        running = [workers.submit(play_block, block) for block in blocks]
-        for done in as_completed(running):
-            played = done.result()
-            total.add(played)
-            for failure in played.failures:
-                print(f"\n{failure['text']}\n", flush=True)
-            print(
-                f"{total.scripts} scripts, {total.requests()} requests, {total.replies} answers compared, "
-                f"{len(total.failures)} differences, {time.monotonic() - started:.0f} s",
-                flush=True,
-            )
+    try:
+        _play_all(blocks, options.jobs, total, started)
+    except KeyboardInterrupt:
+        print("interrupted: these are the results so far", file=sys.stderr)
     _write(options, total, found.version, time.monotonic() - started)
     return 1 if total.failures else 0
+
+
+def _play_all(blocks: list[Block], jobs: int, total: Played, started: float) -> None:
+    with ProcessPoolExecutor(jobs, initializer=_leave_signals) as workers:
+        running = [workers.submit(play_block, block) for block in blocks]
+        try:
+            for done in as_completed(running):
+                played = done.result()
+                total.add(played)
+                for failure in played.failures:
+                    print(f"\n{failure['text']}\n", flush=True)
+                print(
+                    f"{total.scripts} scripts, {total.requests()} requests, "
+                    f"{total.replies} answers compared, {len(total.failures)} differences, "
+                    f"{time.monotonic() - started:.0f} s",
+                    flush=True,
+                )
+        except KeyboardInterrupt:
+            workers.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _leave_signals() -> None:
+    """Ctrl-C is the main process's: what runs in a worker is brought to its end, servers included."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _options() -> argparse.Namespace:
@@ -65,14 +86,23 @@ def _options() -> argparse.Namespace:
         "to the shortest script that shows it.",
         epilog="Exit status: 0 without a difference, 1 with one, 2 when there is no real server.",
     )
-    parser.add_argument("--scripts", type=int, default=100, help="how many (default: 100)")
-    parser.add_argument("--steps", type=int, default=200, help="steps of each (default: 200)")
+    parser.add_argument("--scripts", type=_positive, default=100, help="how many (default: 100)")
+    parser.add_argument("--steps", type=_positive, default=200, help="steps of each (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first one (default: 0)")
     parser.add_argument("--profile", choices=list(PROFILES), help="servers with these settings only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="pairs of servers at once")
+    parser.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, help="pairs of servers at once"
+    )
     parser.add_argument("--show", action="store_true", help="print the script of --seed, and play nothing")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help=f"default: {DEFAULT_OUTPUT}")
     return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def _blocks(options: argparse.Namespace) -> Iterator[Block]:
@@ -94,6 +124,7 @@ def _write(options: argparse.Namespace, total: Played, version: str, seconds: fl
     results = {
         "header": {
             "zkpy": __version__,
+            "sources": digest_of_sources(),
             "zookeeper": version,
             "python": platform.python_version(),
             "date": date.today().isoformat(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import ExitStack
+from difflib import ndiff
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,7 +16,7 @@ from compat.generated.generate import COMMON, PROFILES
 from compat.generated.player import Answers, Stage
 from compat.generated.steps import GeneratedScript
 from compat.process import ServerProcess, four_letters
-from compat.wire import Reply
+from compat.wire import first_differing
 from compat.zkpyserver import ZkpyServer
 
 METRICS: Final = (
@@ -51,6 +52,7 @@ class Pair:
 
     def __init__(self, profile: str) -> None:
         self.profile = profile
+        self.started_s = time.time()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -81,50 +83,38 @@ def _on(
 ) -> tuple[Answers, dict[str, str], int]:
     stage = Stage(server.address, enforced)
     answers = stage.play(script)
-    words = _ask(server, answers.ids, expected)
+    words = _ask(server, answers.ids, stage.connections(), expected)
     stage.leave()
     return answers, words, stage.norm.base
 
 
 def first_difference(ours: Answers, theirs: Answers) -> Difference | None:
     """The first answer that differs, with what came before it; None when all are equal."""
-    for n in range(max(len(ours.replies), len(theirs.replies))):
-        mine = ours.replies[n] if n < len(ours.replies) else None
-        other = theirs.replies[n] if n < len(theirs.replies) else None
-        if mine is not None and other is not None and mine.raw == other.raw and mine.note == other.note:
-            continue
-        step = min(side.steps[n] for side in (ours, theirs) if n < len(side.steps))
-        lines = [f"after   {reply.note}" for reply in theirs.replies[max(0, n - 3) : n]]
-        for who, reply in (("zkpy", mine), ("real", other)):
-            lines.append(f"{who}    {'nothing more' if reply is None else reply.note}")
-            if reply is not None and mine is not None and other is not None and mine.note == other.note:
-                lines.append(f"        {reply.raw.hex()}")
-        kind = _kind(mine or other)
-        return Difference(kind, step, "\n".join(lines))
-    return None
-
-
-def _kind(reply: Reply | None) -> str:
-    assert reply is not None
-    return reply.note.split(": ", 1)[1].split(" xid", 1)[0].split(" zxid", 1)[0]
+    found = first_differing(ours.replies, theirs.replies)
+    if found is None:
+        return None
+    n, lines = found
+    step = min(side.steps[n] for side in (ours, theirs) if n < len(side.steps))
+    reply = next(side.replies[n] for side in (ours, theirs) if n < len(side.replies))
+    kind = re.match(r"\w+: (reply to op -?\d+|\w+)", reply.note)
+    assert kind is not None, reply.note
+    return Difference(kind[1], step, "\n".join(lines))
 
 
 # -- four-letter words -------------------------------------------------------------------------------------
 
 
-def _ask(server: ServerProcess, ids: list[int], expected: dict[str, str] | None) -> dict[str, str]:
-    """The words' answers; connections that were lost may take a moment to go."""
+def _ask(
+    server: ServerProcess, ids: list[int], connections: int, expected: dict[str, str] | None
+) -> dict[str, str]:
+    """The words' answers once the server has noticed which connections are gone."""
     deadline = time.monotonic() + SETTLE_S
+    alive = f"zk_num_alive_connections\t{connections}\n"
+    while alive not in four_letters(server.port, "mntr") and time.monotonic() < deadline:
+        time.sleep(0.005)
     while True:
         words = {word: _normalised(word, four_letters(server.port, word), ids) for word in _WORDS}
-        if expected is None:
-            time.sleep(0.002)
-            again = {word: _normalised(word, four_letters(server.port, word), ids) for word in _WORDS}
-            if again == words:
-                return words
-        elif words == expected:
-            return words
-        if time.monotonic() > deadline:
+        if expected is None or words == expected or time.monotonic() > deadline:
             return words
         time.sleep(0.01)
 
@@ -154,8 +144,7 @@ def _normalised(word: str, text: str, ids: list[int]) -> str:
 def _words_difference(ours: dict[str, str], theirs: dict[str, str], step: int) -> Difference | None:
     for word in _WORDS:
         if ours[word] != theirs[word]:
-            mine, other = set(ours[word].split("\n")), set(theirs[word].split("\n"))
-            lines = [f"zkpy only: {line}" for line in sorted(mine - other)]
-            lines += [f"real only: {line}" for line in sorted(other - mine)]
-            return Difference(f"word {word}", step, re.sub(r"\t", "    ", "\n".join(lines)))
+            changes = ndiff(theirs[word].split("\n"), ours[word].split("\n"))
+            lines = [line.replace("\t", "    ") for line in changes if line[0] in "+-"]
+            return Difference(f"word {word}", step, "\n".join(["- real, + zkpy:", *lines]))
     return None

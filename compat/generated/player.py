@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 
 from compat import wire
+from compat.generated.model import ROOT
 from compat.generated.steps import (
     NAMES,
     Close,
@@ -24,16 +25,17 @@ from compat.generated.steps import (
     Reap,
     Requests,
     Resume,
+    Shake,
     Step,
     body,
 )
 from compat.process import four_letters
-from compat.wire import OPEN, READ_ONLY, Normaliser, Reply, Session, Wire
+from compat.wire import OPEN, READ_ONLY, Normaliser, Reply, Session
 
 SUPER_CREDENTIALS: Final = "super:secret"
-ROOT: Final = "/t"
 SESSION_TIMEOUT_MS: Final = 60_000
 SHORT_TIMEOUT_MS: Final = 100
+_SPECIAL_XIDS: Final = {wire.AUTH: -4, wire.SET_WATCHES: -8, wire.SET_WATCHES2: -8, wire.PING: -2}
 UNIMPLEMENTED: Final = -6
 NEEDS_AUTH: Final = -124
 PATIENCE_S: Final = 20.0
@@ -78,7 +80,6 @@ class Stage:
         self._known: dict[str, tuple[int, bytes]] = {}
         self._count = 0
         self._seen: dict[str, int] = {}
-        self._closing: set[int] = set()
         self._base = self._connection("base")
         self._base.connect(timeout_ms=SESSION_TIMEOUT_MS)
         self._base.auth("digest", SUPER_CREDENTIALS, err=0)
@@ -106,39 +107,34 @@ class Stage:
             if session is not None and session.id:
                 session.ping()
         self._tag()
-        return Answers(self._in_order(), self._tagged, list(self.norm.sessions), self.last_zxid())
+        return Answers(list(self.notes), self._tagged, list(self.norm.sessions), self.last_zxid())
 
     def _tag(self) -> None:
         self._tagged += [self._step] * (len(self.notes) - len(self._tagged))
 
     def _one(self, step: Step) -> None:
         match step:
-            case Requests(name, ops):
-                self._requests(name, self._ready(name), ops)
+            case Requests(name, ops, xid):
+                self._requests(name, self._ready(name), ops, xid)
             case Resume(name, how):
                 self._resume(name, how)
-            case Close(name, drop):
+            case Shake():
+                self._shake(step)
+            case Close(name, drop, ops):
                 session = self._ready(name)
                 if drop:
                     session.drop()
                     self._sessions[name] = None
                     session = self._ready(name)
-                self._close(name, session)
-                self._closing.add(self.norm.zxid(self.last_zxid()))
+                self._close(name, session, ops)
             case Expire(ops):
                 self._expire(ops)
             case Reap(name, path, ttl):
                 self._reap(self._ready(name), path, ttl)
 
-    def _requests(self, name: str, session: Session, ops: tuple[Op, ...]) -> None:
-        expected = 0
-        for op in ops:
-            if op.code in (wire.AUTH, wire.SET_WATCHES, wire.SET_WATCHES2, wire.PING):
-                xid = {wire.AUTH: -4, wire.PING: -2}.get(op.code, -8)
-                session.send((op.code, body(op, self._seen.get(name, 0))), xid=xid)
-            else:
-                session.send((op.code, body(op)))
-            expected += 1
+    def _requests(self, name: str, session: Session, ops: tuple[Op, ...], xid: int | None = None) -> None:
+        expected = len(ops)
+        self._send(name, session, ops, xid)
         while expected:
             reply = session.receive()
             if reply.err is None:
@@ -153,6 +149,11 @@ class Stage:
                 session.drop()
                 self._sessions[name] = None
                 return
+
+    def _send(self, name: str, session: Session, ops: tuple[Op, ...], xid: int | None = None) -> None:
+        for op in ops:
+            special = _SPECIAL_XIDS.get(op.code, xid)
+            session.send((op.code, body(op, self._seen.get(name, 0))), xid=special)
 
     def _saw(self, name: str, reply: Reply) -> None:
         zxid = struct.unpack_from(">q", reply.raw, 4)[0] if len(reply.raw) >= 16 else 0
@@ -212,7 +213,26 @@ class Stage:
             new.drop()
             self._sessions[name] = None
 
-    def _close(self, name: str, session: Session) -> None:
+    def _shake(self, step: Shake) -> None:
+        session = self._connection("shake")
+        reply = session.connect(
+            protocol=step.protocol,
+            zxid=step.zxid and self.norm.base + step.zxid,
+            timeout_ms=step.timeout_ms,
+            session=step.session,
+            password=step.password,
+            read_only=step.read_only,
+        )
+        if session.id:
+            if self.enforced:
+                session.auth("digest", "u:p")
+            session.call(wire.CLOSE_SESSION)
+        if reply.err is not None:
+            session.until_end()
+        session.drop()
+
+    def _close(self, name: str, session: Session, ops: tuple[Op, ...] = ()) -> None:
+        self._send(name, session, ops)
         reply = session.call(wire.CLOSE_SESSION)
         session.drop()
         self._sessions[name] = None
@@ -231,7 +251,6 @@ class Stage:
         session.drop()
         self._sessions.pop("short", None)
         self._until(lambda: self._sessions_alive() == before, "the session expires")
-        self._closing.add(self.norm.zxid(self.last_zxid()))
 
     def _reap(self, session: Session, path: str, ttl: bool) -> None:
         if ttl:
@@ -265,28 +284,6 @@ class Stage:
             if time.monotonic() > deadline:
                 raise Stuck(f"{self.address}: {PATIENCE_S} s have passed before {what}")
             time.sleep(0.005)
-
-    # -- order --
-
-    def _in_order(self) -> list[Reply]:
-        """The notes, with the events of one closed session sorted: its ephemerals have no order."""
-        notes, start = self.notes, 0
-        while start < len(notes):
-            end = start
-            while end < len(notes) and self._of_a_close(notes[end], notes[start]):
-                end += 1
-            notes[start:end] = sorted(notes[start:end], key=lambda reply: reply.raw)
-            start = max(end, start + 1)
-        return list(notes)
-
-    def _of_a_close(self, reply: Reply, first: Reply) -> bool:
-        event = reply.xid == -1 and len(reply.raw) > 16
-        return (
-            event
-            and reply.label == first.label
-            and reply.raw[:16] == first.raw[:16]
-            and (struct.unpack_from(">q", reply.raw, 4)[0] in self._closing)
-        )
 
     # -- connections --
 
@@ -331,6 +328,6 @@ class Stage:
         names = [name.decode("utf-8", "surrogatepass") for name in reader.names() if isinstance(name, bytes)]
         return [("" if path == "/" else path) + "/" + name for name in names]
 
-    def wires(self) -> list[Wire]:
-        """Every connection that is still open."""
-        return [session.wire for session in self._sessions.values() if session is not None]
+    def connections(self) -> int:
+        """How many connections the server should have, that of a four-letter word included."""
+        return sum(session is not None for session in self._sessions.values()) + 2

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from compat import wire
-from compat.generated.steps import Close, Expire, GeneratedScript, Op, Requests, Resume, Step
+from compat.generated.generate import withstood
+from compat.generated.steps import (
+    Close,
+    Expire,
+    GeneratedScript,
+    Op,
+    Requests,
+    Resume,
+    Shake,
+    Step,
+    requests_of,
+)
 from compat.wire import OPEN
 
 Shows = Callable[[GeneratedScript], bool]
@@ -21,7 +32,7 @@ def shrink(script: GeneratedScript, shows: Shows, attempts: int = 600) -> Genera
     budget = [attempts]
 
     def still(steps: tuple[Step, ...]) -> bool:
-        if budget[0] <= 0:
+        if budget[0] <= 0 or not all(withstood(op) for step in steps for op in requests_of(step)):
             return False
         budget[0] -= 1
         return shows(attrs.evolve(script, steps=steps))
@@ -54,10 +65,12 @@ def _fewer(steps: tuple[Step, ...], still: Callable[[tuple[Step, ...]], bool]) -
 
 
 def _simpler_scripts(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
-    names = sorted({step.session for step in steps if not isinstance(step, Expire)})
+    names = sorted({step.session for step in steps if not isinstance(step, Expire | Shake)})
     for name in names[1:]:
         yield tuple(
-            step if isinstance(step, Expire) or step.session != name else attrs.evolve(step, session=names[0])
+            step
+            if isinstance(step, Expire | Shake) or step.session != name
+            else attrs.evolve(step, session=names[0])
             for step in steps
         )
     for n, step in enumerate(steps):
@@ -67,10 +80,12 @@ def _simpler_scripts(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
 
 def _simpler_steps(step: Step) -> Iterator[Step]:
     match step:
-        case Requests() | Expire():
+        case Requests() | Expire() | Close(_, False):
             for ops in _simpler_ops(step.ops):
-                if ops or isinstance(step, Expire):
+                if ops or not isinstance(step, Requests):
                     yield attrs.evolve(step, ops=ops)
+            if isinstance(step, Requests) and step.xid is not None:
+                yield attrs.evolve(step, xid=None)
         case Resume(_, how) if how != "drop":
             yield attrs.evolve(step, how="drop")
         case Close(_, True):
@@ -97,5 +112,5 @@ def _simpler(op: Op) -> Iterator[Op]:
             yield attrs.evolve(op, lists=(*op.lists[:n], fewer, *op.lists[n + 1 :]))
     plain = Op(op.code)
     for name in ("data", "acl", "flags", "version", "watch", "behind", "cut", "extra"):
-        if getattr(op, name) != getattr(plain, name) and not (name == "flags" and op.ttl >= 0):
+        if getattr(op, name) != getattr(plain, name):
             yield attrs.evolve(op, **{name: getattr(plain, name)})

@@ -113,7 +113,7 @@ def _body(op: Op, seen_zxid: int) -> bytes:
         case wire.SASL:
             return wire.text(op.data)
         case wire.RECONFIG:
-            return wire.text(None) * 3 + wire.i64(op.version)
+            return wire.text(op.data) + wire.text(None) * 2 + wire.i64(op.version)
     return b""
 
 
@@ -146,6 +146,8 @@ def _fields(op: Op) -> list[str]:
             return [path, _text(op.data)]
         case wire.SASL:
             return [_text(op.data)]
+        case wire.RECONFIG:
+            return [_text(op.data), f"version={op.version}"]
     return []
 
 
@@ -174,9 +176,12 @@ class Requests:
 
     session: str
     ops: tuple[Op, ...]
+    xid: int | None = None
+    """Instead of the next one, for a single request."""
 
     def __str__(self) -> str:
-        return f"{self.session}: " + " + ".join(map(str, self.ops))
+        xid = "" if self.xid is None else f" with xid {self.xid}"
+        return f"{self.session}: " + " + ".join(map(str, self.ops)) + xid
 
 
 @attrs.frozen
@@ -196,13 +201,18 @@ class Resume:
 
 @attrs.frozen
 class Close:
-    """closeSession, and the end of the connection; *drop* loses the connection before it."""
+    """closeSession, and the end of the connection; *drop* loses the connection before it.
+
+    *ops* are sent together with it, in front.
+    """
 
     session: str
     drop: bool = False
+    ops: tuple[Op, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.session}: {'drop, resume and ' if self.drop else ''}close"
+        front = "".join(f"{op} + " for op in self.ops)
+        return f"{self.session}: {'drop, resume and ' if self.drop else ''}{front}close"
 
 
 @attrs.frozen
@@ -227,7 +237,22 @@ class Reap:
         return f"{self.session}: {'a TTL znode' if self.ttl else 'a container'} {self.path} is reaped"
 
 
-Step = Requests | Resume | Close | Expire | Reap
+@attrs.frozen
+class Shake:
+    """A handshake with any fields on a connection of its own; a session that comes of it is closed."""
+
+    protocol: int = 0
+    zxid: int = 0
+    timeout_ms: int = 30000
+    session: int = 0
+    password: bytes | None = bytes(16)
+    read_only: bytes = b"\0"
+
+    def __str__(self) -> str:
+        return "handshake with " + " ".join(f"{name}={value!r}" for name, value in attrs.asdict(self).items())
+
+
+Step = Requests | Resume | Close | Expire | Reap | Shake
 
 
 @attrs.frozen
@@ -246,7 +271,7 @@ class GeneratedScript:
 
 def requests_of(step: Step) -> tuple[Op, ...]:
     """The requests that a step names, without those inside a multi."""
-    return step.ops if isinstance(step, Requests | Expire) else ()
+    return step.ops if isinstance(step, Requests | Expire | Close) else ()
 
 
 def has_odd_create(script: GeneratedScript) -> bool:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compat import wire
-from compat.generated.generate import PROFILES, generate, withstood
+from compat.generated.generate import COMMON, PROFILES, generate, withstood
+from compat.generated.player import Stage
 from compat.generated.shrink import shrink
-from compat.generated.steps import Expire, GeneratedScript, Op, Requests, body, has_odd_create, requests_of
+from compat.generated.steps import (
+    Expire,
+    GeneratedScript,
+    Op,
+    Requests,
+    Shake,
+    body,
+    has_odd_create,
+    requests_of,
+)
 from compat.mutations import MUTANTS, Mutant
+from compat.zkpyserver import ZkpyServer
 
 
 @given(st.integers(0, 10**6))
@@ -82,7 +95,37 @@ def test_a_difference_is_cut_down_to_what_it_needs() -> None:
     small = shrink(attrs.evolve(script, steps=(*steps, Requests("a", (last,)))), shows)
     assert [len(requests_of(step)) for step in small.steps] == [1, 1]
     assert requests_of(small.steps[0])[0] == Op(wire.CREATE2, "/t/x")
-    assert {step.session for step in small.steps if isinstance(step, Requests)} == {"a"}
+    assert len({step.session for step in small.steps if isinstance(step, Requests)}) == 1
+
+
+def test_scripts_succeed_and_fail_everywhere() -> None:
+    """Played on zkpy alone: half of the writes change something, multis of all lengths included."""
+    errors: Counter[int] = Counter()
+    succeeded: Counter[int] = Counter()
+    failed_at: Counter[int] = Counter()
+    config, properties = PROFILES["main"]
+    with ZkpyServer(COMMON[0] | config, COMMON[1] | properties) as server:
+        for seed in range(12):
+            stage = Stage(server.address)
+            for reply in stage.play(generate(seed, 150, "main")).replies:
+                if "reply to op 15 " in reply.note:
+                    errors[reply.err or 0] += 1
+                elif "reply to op 14 " in reply.note and isinstance(reply.body, list):
+                    codes = [result[1] for result in reply.body[:-1]]
+                    if any(codes):
+                        failed_at[next(n for n, code in enumerate(codes) if code not in (0, -2))] += 1
+                    else:
+                        succeeded[len(codes)] += 1
+            stage.leave()
+    assert errors[0] > 0.5 * errors.total()
+    assert all(succeeded[size] for size in range(6))
+    assert all(failed_at[place] for place in range(6))
+
+
+def test_handshakes_may_have_any_fields() -> None:
+    shakes = [step for seed in range(300) for step in generate(seed, 200).steps if isinstance(step, Shake)]
+    assert {shake.password for shake in shakes} >= {None, b"", b"short"}
+    assert {shake.read_only for shake in shakes} == {b"", b"\0", b"\1"}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

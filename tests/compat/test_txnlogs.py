@@ -123,14 +123,3 @@ def test_digests_are_checked_by_replay() -> None:
     assert [(difference.header.zxid, difference.off_by) for difference in found] == [(2, -1), (16, 0)]
     with pytest.raises(ValueError, match="no entry of this log has a digest"):
         list(digest_differences(log()))
-
-
-def test_a_closed_session_lists_its_ephemerals_in_any_order() -> None:
-    def entry(*paths: bytes) -> bytes:
-        body = struct.pack(">i", len(paths)) + b"".join(struct.pack(">i", len(p)) + p for p in paths)
-        return struct.pack(">qiqqi", 7, 1, 5, 0, -11) + body + struct.pack(">iq", 2, 99)
-
-    one, other = txnlogs.comparable([entry(b"/b", b"/a")]), txnlogs.comparable([entry(b"/a", b"/b")])
-    assert txnlogs.first_difference(one, other) is None
-    assert txnlogs.first_difference(one, txnlogs.comparable([entry(b"/a", b"/c")])) is not None
-    assert txnlogs.comparable([entry(b"/a")])[0][1].endswith(b" and a digest")

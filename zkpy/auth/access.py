@@ -7,12 +7,12 @@ the digest identity named by ``superDigest`` and passes every check.
 
 from __future__ import annotations
 
-import struct
 from functools import lru_cache
 from typing import Final
 
 from zkpy.auth import addresses
 from zkpy.errors import InvalidAclError, MarshallingError
+from zkpy.javaorder import SMALLEST_TABLE, in_table, string_hash
 from zkpy.jute.archive import OPEN_ACLS, decode_text
 from zkpy.tree.acl import ADMIN, ALL, Acl, AclEntry, Identities
 
@@ -22,8 +22,6 @@ MAX_IDENTITIES: Final = 10_000
 """Of one connection; the next one is refused."""
 
 _FEW: Final = 8
-
-_SMALLEST_TABLE: Final = 16
 
 _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
@@ -209,31 +207,17 @@ class Access:
 
 
 def add_identities(identities: Identities, *added: tuple[str, str]) -> Identities:
-    """The set of identities with *added*, in the order in which a Java server would list it.
-
-    That order shows in whoAmI and in what ``auth`` entries become. It is the order of a Java hash table:
-    by a part of the hash, then by arrival.
-    """
+    """The set of identities with *added*, in the order in which a Java server would list it."""
     found = list(dict.fromkeys((*identities, *added)))
     if len(found) == 1:
         return tuple(found)
-    size = _SMALLEST_TABLE
-    while len(found) * 4 >= size * 3:
+    size = SMALLEST_TABLE
+    while len(found) * 4 >= size * 3:  # unlike other tables this kind grows when it is just full enough
         size *= 2
-    return tuple(sorted(found, key=lambda identity: _spread(identity) & (size - 1)))
-
-
-def _spread(identity: tuple[str, str]) -> int:
-    scheme, ident = identity
-    value = (37 * (37 * 17 + _hash(scheme)) + _hash(ident)) & 0xFFFFFFFF
-    return value ^ value >> 16
+    return tuple(in_table(found, size, _identity_hash))
 
 
 @lru_cache(maxsize=1024)
-def _hash(text: str) -> int:
-    """The hash of a Java string."""
-    value = 0
-    raw = text.encode("utf-16-be", "surrogatepass")
-    for unit in struct.unpack(f">{len(raw) // 2}H", raw):
-        value = (31 * value + unit) & 0xFFFFFFFF
-    return value
+def _identity_hash(identity: tuple[str, str]) -> int:
+    scheme, ident = identity
+    return (37 * (37 * 17 + string_hash(scheme)) + string_hash(ident)) & 0xFFFFFFFF

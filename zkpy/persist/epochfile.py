@@ -1,7 +1,7 @@
 """The promises of an ensemble member: ``acceptedEpoch`` and ``currentEpoch``, one decimal number each.
 
-``acceptedEpoch`` is the highest epoch promised to a leader (or proposed as one), ``currentEpoch`` the one whose
-history the server holds. Both are durable before anybody is told.
+``acceptedEpoch`` is the highest epoch promised to a leader (or proposed as one), ``currentEpoch`` the one
+whose history the server holds. Both are durable before anybody is told.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class EpochFiles:
                 self._write_now(ACCEPTED, accepted)
         if accepted < current:
             raise DataDirError(
-                f"{self._path(ACCEPTED)} has epoch {accepted}, older than the {current} of {CURRENT}: a promise"
-                " was lost. Put the file back, or clear the data directory and let the others fill it."
+                f"{self._path(ACCEPTED)} has epoch {accepted}, older than the {current} of {CURRENT}: a"
+                " promise was lost. Put the file back, or clear the data directory: the others fill it."
             )
         self.accepted = accepted
         self.current = current
@@ -85,9 +85,7 @@ class EpochFiles:
 
     async def enter(self, epoch: int) -> None:
         """Make *epoch* the current one: its leader's history is durable here."""
-        assert self.current <= epoch <= self.accepted, (
-            f"{self.current}, accepted {self.accepted}, now {epoch}"
-        )
+        assert self.current <= epoch <= self.accepted, f"{self.current} to {epoch}, {self.accepted} accepted"
         if self._prepared != epoch:  # else the file is there, and must not be missing for a moment
             await self._write(CURRENT, epoch)
         self._prepared = None
@@ -127,8 +125,8 @@ class EpochFiles:
         number = _number(text)
         if number is None:
             raise DataDirError(
-                f"{path} has epoch {current}, but the database is of epoch {epoch}. Put the file back, or clear"
-                " the data directory and let the others fill it."
+                f"{path} has epoch {current}, but the database is of epoch {epoch}. Put the file back, or"
+                " clear the data directory and let the others fill it."
             )
         try:
             self._disk.rewrite(temporary, 0, len(text))  # nobody knows whether it was synced

@@ -6,9 +6,10 @@
     digest section: zxid, 2, digest                           | seal
     last-zxid section: zxid                                   | seal
 
-Each seal is the Adler-32 of everything before it, earlier seals included, and the string "/". The file gets
-its name only when it is on the medium; it is written from a view of one moment, so it is never fuzzy. Those
-of a Java server can be: then the digest section names a later zxid than the file.
+Each seal is the Adler-32 of everything before it, earlier seals included, and the string "/". Both sections
+are left out when no digests are kept. The file gets its name only when it is on the medium; it is written
+from a view of one moment, so it is never fuzzy. Those of a Java server can be: then the digest section names
+a later zxid than the file.
 """
 
 from __future__ import annotations
@@ -106,8 +107,10 @@ def _stream(view: TreeView, slice_records: int) -> Iterator[bytes]:
         adler = adler32(piece, adler)
         yield piece
     tail = _END
-    known = (0, VERSION, 0) if digest is None else (zxid, VERSION, signed(digest))
-    for section in (_DIGEST.pack(*known), _LONG.pack(zxid), b""):
+    # Sections carry no tag: a Java server that keeps no digests takes whatever comes first for the last zxid,
+    # while it does without both.
+    known = () if digest is None else (_DIGEST.pack(zxid, VERSION, signed(digest)), _LONG.pack(zxid))
+    for section in (*known, b""):
         adler = adler32(tail, adler)
         sealed = seal(adler)
         adler = adler32(sealed, adler)
@@ -204,8 +207,13 @@ class Stored(NamedTuple):
     digest: int | None
 
 
-def load_snapshot(disk: Disk, directory: str, name: str, zxid: int, tree: DataTree) -> Stored:
+def load_snapshot(
+    disk: Disk, directory: str, name: str, zxid: int, tree: DataTree, *, lenient: bool = False
+) -> Stored:
     """Fill the fresh *tree* from a file; its zxid becomes *zxid*, that of the file's name.
+
+    A snapshot that a Java server took while ACLs came in can lack some of them, and replaying the log after
+    it gives them to its znodes. *lenient* accepts that: ``tree.acls.lacking`` counts these znodes.
 
     Raises:
         SnapshotError: the file is damaged in any way; the tree must not be used.
@@ -213,7 +221,10 @@ def load_snapshot(disk: Disk, directory: str, name: str, zxid: int, tree: DataTr
     collecting = gc.isenabled()
     gc.disable()  # else it visits all the znodes again and again while they come into being
     try:
-        return parse_snapshot(_content(disk, f"{directory}/{name}"), zxid, tree)
+        stored = parse_snapshot(_content(disk, f"{directory}/{name}"), zxid, tree)
+        if tree.acls.lacking.refs and not lenient:
+            raise SnapshotError(f"znodes have ACL numbers that it does not explain: {tree.acls.lacking.refs}")
+        return stored
     except SnapshotError:
         raise
     except READ_ERRORS as error:
@@ -396,10 +407,7 @@ def _read_root(raw: bytes, pos: int, tree: DataTree) -> tuple[int, int]:
 
 
 def _known_acl(tree: DataTree, number: int) -> Acl:
-    acl = tree.acls.by_number(number)
-    if acl is None:
-        raise SnapshotError(f"a znode has the unknown ACL number {number}")
-    return acl
+    return tree.acls.by_number(number) or tree.acls.lacking
 
 
 def _children_of(tree: DataTree, path: bytes, slash: bytes) -> dict[bytes, None]:

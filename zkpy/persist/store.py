@@ -17,7 +17,7 @@ import trio
 from zkpy.config import Config
 from zkpy.errors import CorruptLogError, DataDirError, StorageError
 from zkpy.persist.purge import purge
-from zkpy.persist.snapshot import write_snapshot
+from zkpy.persist.snapshot import write_snapshot, write_snapshot_now
 from zkpy.persist.txnlog import TxnLogWriter
 from zkpy.persist.txnsnaplog import DataDir
 from zkpy.ports import Disk, Random
@@ -72,6 +72,7 @@ class Store:
         self._size_limit = 0
         self.snapshots = 0
         self.last_snapshot_zxid = 0
+        self._digest_mismatches = 0
         self._draw_limits()
 
     @property
@@ -101,6 +102,7 @@ class Store:
         gone = tree.drop_orphans()
         if gone:
             logger.info("removed %d ephemerals of sessions that no longer exist", len(gone))
+<<<<<<< HEAD
         self._open_log(tree.last_zxid).count = restored.entries
         self.recent = list(restored.recent)
         self._new_tree = new_tree
@@ -108,6 +110,13 @@ class Store:
 
     def _open_log(self, last_zxid: int) -> TxnLogWriter:
         config = self._config
+=======
+            # No log entry tells of it: replaying later ones onto an older snapshot would meet these znodes.
+            write_snapshot_now(
+                self._disk, self.dirs.snap_dir, tree.view(), compression=config.snapshot_compression
+            )
+            self.last_snapshot_zxid = tree.last_zxid
+>>>>>>> main
         self._log = TxnLogWriter(
             self._disk,
             self.dirs.log_dir,
@@ -116,6 +125,7 @@ class Store:
             force_sync=config.force_sync,
             file_limit_bytes=config.txn_log_size_limit_kb * 1024 if config.txn_log_size_limit_kb > 0 else -1,
         )
+<<<<<<< HEAD
         return self._log
 
     # -- for a member of an ensemble -----------------------------------------------------------------------
@@ -169,10 +179,16 @@ class Store:
                 yield entry.zxid, entry.payload
         except CorruptLogError as error:
             logger.warning("a learner cannot be brought up to date from the log: %s", error)
+=======
+        self._log.count = restored.entries
+        self._digest_mismatches = restored.digest_mismatches
+        return tree
+>>>>>>> main
 
     def attach(self, server: ZooKeeperServer) -> None:
         """Take snapshots of *server* from now on."""
         self._server = server
+        server.digest_mismatches += self._digest_mismatches
         server.after_batch = self._after_batch
         if self.log.count > self._count_limit:
             self._start_snapshot()

@@ -299,7 +299,7 @@ class _Recovery:
         announced = self._take_initialize()
         if self._repair:
             self._remove_unfinished()
-        found = self._newest_snapshot()
+        found = self._newest_snapshot() or self._newest_lenient()
         if found is None:
             tree = self._new_tree()
             stored = Stored(0, None)
@@ -311,7 +311,9 @@ class _Recovery:
             elif self._data.autocreate_db or announced:
                 if self._repair:
                     self._data.sync_parents()
-                    restored.snapshot_name = write_snapshot_now(self._disk, self._data.snap_dir, tree.view())
+                    restored.snapshot_name = write_snapshot_now(
+                        self._disk, self._data.snap_dir, tree.view(), compression=self._data.compression
+                    )
                 return self._finish(restored)
             else:
                 self._warnings.append("Unexpected empty data tree, setting zxid to -1")
@@ -323,6 +325,10 @@ class _Recovery:
         chain = Chain(self._data, restored.snapshot_zxid)
         self._replay(restored, chain, stored)
         self._check_reach(restored)
+        if lacking := restored.tree.acls.lacking.refs:
+            path = f"{self._data.snap_dir}/{restored.snapshot_name}"
+            why = f"znodes whose ACLs neither this snapshot nor the logs have: {lacking}"
+            raise CorruptLogError(path, 0, why, REMEDY)
         if self._repair:
             self._repair_logs(chain)
         return self._finish(restored)
@@ -354,6 +360,17 @@ class _Recovery:
                 self._warnings.append(f"{self._data.snap_dir}/{file.name} is not a valid snapshot: {error}")
                 continue
             return file, tree, stored
+        return None
+
+    def _newest_lenient(self) -> tuple[Named, DataTree, Stored] | None:
+        """A Java server's snapshot that lacks ACLs will do when there is no other one."""
+        for file, _ in self._broken:
+            tree = self._new_tree()
+            with suppress(SnapshotError):
+                stored = load_snapshot(
+                    self._disk, self._data.snap_dir, file.name, file.zxid, tree, lenient=True
+                )
+                return file, tree, stored
         return None
 
     def _without_snapshot(self) -> None:
@@ -394,6 +411,7 @@ class _Recovery:
         count = mismatches = 0
         previous = restored.snapshot_zxid
         agreed = stored.digest is not None and stored.digest_zxid == previous
+        compared = False
         for path, (offset, zxid, payload) in chain.entries():
             try:
                 logged = decode_payload(payload)
@@ -412,6 +430,11 @@ class _Recovery:
                     self._warnings.append(f"digest of the snapshot does not match at zxid {zxid:#x}")
                 fuzzy_until = 0
             if logged.digest_version == VERSION:
+                if not compared and logged.digest != tree.digest & MASK:
+                    # The snapshot that a Java server takes when it starts has the digest of before it removed
+                    # the ephemerals of lost sessions.
+                    tree.digest = tree.recompute_digest()
+                compared = True
                 if logged.digest == tree.digest & MASK:
                     agreed = True
                 elif agreed and not mismatches and epoch_of(zxid) != epoch_of(previous):

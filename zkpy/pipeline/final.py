@@ -20,6 +20,7 @@ from zkpy.errors import (
     NoNodeError,
     NoWatcherError,
 )
+from zkpy.javaorder import copied_paths
 from zkpy.jute import archive
 from zkpy.jute.archive import pack_int, read_bool, read_int, read_long, read_path
 from zkpy.pipeline.decode import MULTI_READS, decode_multi
@@ -199,9 +200,9 @@ _BLANK: Final = bytes(range(0x21))
 def get_ephemerals(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
     """The session's ephemerals whose path starts with the given text."""
     prefix = read_path(frame, 8)[0] or b""
-    found = server.tree.session_ephemerals(client.session_id)
+    found = copied_paths(list(server.tree.session_ephemerals(client.session_id)))
     if prefix.strip(_BLANK) in (b"", b"/"):
-        return archive.vector(list(found))
+        return archive.vector(found)
     return archive.vector([path for path in found if path.startswith(prefix)])
 
 

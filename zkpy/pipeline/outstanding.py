@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from zkpy.javaorder import copied_paths
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import MASK, node_digest
 from zkpy.tree.znode import ZNode
@@ -108,8 +109,9 @@ class Outstanding:
                     self._owned.pop(path, None)
 
     def ephemerals_of(self, session_id: int) -> list[bytes]:
-        """The ephemerals that a session will have when everything pending is applied."""
-        found = dict.fromkeys(self._tree.session_ephemerals(session_id))
+        """The ephemerals that a session will have when everything pending is applied, in Java's order."""
+        committed = list(self._tree.session_ephemerals(session_id))
+        found = dict.fromkeys(committed)
         for path in (*found, *self._owned):
             record = self._by_path.get(path)
             if record is None:
@@ -120,4 +122,7 @@ class Outstanding:
                 found[path] = None
             else:
                 found.pop(path, None)
-        return list(found)
+        if len(found) < 2:
+            return list(found)
+        listed = copied_paths(committed, [path for path in found if path not in committed])
+        return [path for path in listed if path in found]

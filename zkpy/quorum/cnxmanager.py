@@ -231,8 +231,7 @@ class CnxManager:
             try:
                 await trio.sleep_forever()
             finally:
-                if self._nursery is nursery:
-                    self._nursery = None
+                self._nursery = None
 
     def _listen_addresses(self) -> list[tuple[str | None, int]]:
         own = next(self._addresses(self._sid), ())
@@ -299,7 +298,7 @@ class CnxManager:
     # -- dialling ------------------------------------------------------------------------------------------
 
     def _dial(self, peer: _Peer, addresses: tuple[Address, ...] = ()) -> None:
-        """Connect unless there is a connection or somebody is at it; *addresses*: where the peer said it is."""
+        """Connect, unless that is done or under way; *addresses*: where the peer said it is."""
         if peer.link is not None or self._nursery is None:
             return
         if peer.dialling:
@@ -396,7 +395,7 @@ class CnxManager:
 
     async def _read_opening(self, stream: Stream, data: bytearray) -> Opening:
         while True:
-            opening = decode_opening(data)
+            opening = decode_opening(bytes(data))
             if opening is not None:
                 return opening
             piece = await stream.receive_some(_CHUNK)

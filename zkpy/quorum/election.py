@@ -129,6 +129,9 @@ class Election:
                 await self._handle(*self._early.popleft())
             while not self._done.is_set():
                 await self._wait()
+        except trio.Cancelled:
+            self._rules.state = PeerState.LOOKING
+            raise
         finally:
             self._looking = False
             self._early.clear()
@@ -176,7 +179,7 @@ class Election:
     async def _switch(self, config: QuorumConfig, restart: bool) -> None:
         """A peer knows of newer members than we do."""
         if self._activate is None or not await self._activate(config):
-            logger.info("ignored configuration %x of a peer: reconfigEnabled is not set", config.version)
+            logger.debug("ignored configuration %x of a peer: reconfigEnabled is not set", config.version)
             return
         if restart and self._looking and not self._done.is_set():
             self._cnx.restart()

@@ -29,7 +29,7 @@ class Stream(Protocol):
         """Send *data*, in one piece where the network can. Raises one of `STREAM_ERRORS`."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """What has arrived, at least one byte; ``b""`` when the other end has closed. Raises `STREAM_ERRORS`."""
+        """What has arrived; ``b""`` when the other end has closed. Raises one of `STREAM_ERRORS`."""
 
     async def aclose(self) -> None:
         """Close at once, also when the calling task is cancelled. A second call does nothing."""

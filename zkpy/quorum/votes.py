@@ -164,8 +164,10 @@ class FastLeaderElection:
         return out + self._tally()
 
     def on_notification(self, sid: int, n: Notification) -> list[Action]:
-        """A peer's message, in any state."""
+        """A peer's message, in any state. Before the first `start` it is dropped: peers repeat themselves."""
         out: list[Action] = []
+        if not self.round:
+            return out
         if self.state is PeerState.LOOKING:
             newer = self._newer_config(n)
             if newer is not None:
