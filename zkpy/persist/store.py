@@ -102,21 +102,19 @@ class Store:
         gone = tree.drop_orphans()
         if gone:
             logger.info("removed %d ephemerals of sessions that no longer exist", len(gone))
-<<<<<<< HEAD
-        self._open_log(tree.last_zxid).count = restored.entries
-        self.recent = list(restored.recent)
-        self._new_tree = new_tree
-        return tree
-
-    def _open_log(self, last_zxid: int) -> TxnLogWriter:
-        config = self._config
-=======
             # No log entry tells of it: replaying later ones onto an older snapshot would meet these znodes.
             write_snapshot_now(
                 self._disk, self.dirs.snap_dir, tree.view(), compression=config.snapshot_compression
             )
             self.last_snapshot_zxid = tree.last_zxid
->>>>>>> main
+        self._open_log(tree.last_zxid).count = restored.entries
+        self.recent = list(restored.recent)
+        self._digest_mismatches = restored.digest_mismatches
+        self._new_tree = new_tree
+        return tree
+
+    def _open_log(self, last_zxid: int) -> TxnLogWriter:
+        config = self._config
         self._log = TxnLogWriter(
             self._disk,
             self.dirs.log_dir,
@@ -125,7 +123,6 @@ class Store:
             force_sync=config.force_sync,
             file_limit_bytes=config.txn_log_size_limit_kb * 1024 if config.txn_log_size_limit_kb > 0 else -1,
         )
-<<<<<<< HEAD
         return self._log
 
     # -- for a member of an ensemble -----------------------------------------------------------------------
@@ -179,11 +176,6 @@ class Store:
                 yield entry.zxid, entry.payload
         except CorruptLogError as error:
             logger.warning("a learner cannot be brought up to date from the log: %s", error)
-=======
-        self._log.count = restored.entries
-        self._digest_mismatches = restored.digest_mismatches
-        return tree
->>>>>>> main
 
     def attach(self, server: ZooKeeperServer) -> None:
         """Take snapshots of *server* from now on."""
