@@ -197,6 +197,8 @@ class Stage:
             fields["zxid"] = 1 << 60
         if how in ("drop", "old"):
             old.drop()
+        elif how != "ahead":
+            old.ping()  # a real server can close for another only a connection that it has taken in
         new = self._connection(name)
         new.connect(**fields)
         if how == "ahead":
