@@ -10,9 +10,9 @@ _SOCKETS: Final = NO_EFFECT + "zkpy never blocks on a quorum socket"
 _TESTS: Final = NO_EFFECT + "only ZooKeeper's own tests use it"
 
 MEMBERS: Final = (
-    Key("server.", "P", Kind.TEXT, None, "member", "servers", NOT_YET, family=True),
-    Key("group", "P", Kind.TEXT, None, "ids", "groups", NOT_YET, family=True),
-    Key("weight", "P", Kind.STRICT_LONG, 1, "votes", "weights", NOT_YET, family=True),
+    Key("server.", "P", Kind.TEXT, None, "member", "servers", family=True),
+    Key("group", "P", Kind.TEXT, None, "ids", "groups", family=True),
+    Key("weight", "P", Kind.STRICT_LONG, 1, "votes", "weights", family=True),
     Key("version", "P", Kind.TEXT, "0", "hexadecimal zxid", "version"),
     Key("initLimit", "P", Kind.STRICT_INT, 0, "ticks", "init_limit_ticks"),
     Key("syncLimit", "P", Kind.STRICT_INT, 0, "ticks", "sync_limit_ticks"),
@@ -120,8 +120,8 @@ QUORUM_SASL: Final = (
 )
 
 TIMING: Final = (
-    Key("tcpKeepAlive", "S", Kind.BOOL, False, field="quorum_tcp_keep_alive", status=NOT_YET),
-    Key("electionPortBindRetry", "S", Kind.INT, 3, "tries", "election_port_bind_retry", NOT_YET, least=0),
+    Key("tcpKeepAlive", "S", Kind.BOOL, False, field="quorum_tcp_keep_alive"),
+    Key("electionPortBindRetry", "S", Kind.INT, 3, "tries", "election_port_bind_retry", least=0),
     Key(
         "cnxTimeout",
         "S",
@@ -129,7 +129,6 @@ TIMING: Final = (
         5000,
         "ms",
         "election_connect_timeout_ms",
-        NOT_YET,
     ),
     Key(
         "quorumCnxnTimeoutMs",
@@ -138,8 +137,7 @@ TIMING: Final = (
         -1,
         "ms",
         "quorum_cnxn_timeout_ms",
-        NOT_YET,
-        "-1: tickTime x syncLimit",
+        default_text="-1: tickTime x syncLimit",
     ),
     Key(
         "fastleader.minNotificationInterval",
@@ -148,7 +146,6 @@ TIMING: Final = (
         200,
         "ms",
         "min_notification_interval_ms",
-        NOT_YET,
     ),
     Key(
         "fastleader.maxNotificationInterval",
@@ -157,11 +154,8 @@ TIMING: Final = (
         60_000,
         "ms",
         "max_notification_interval_ms",
-        NOT_YET,
     ),
-    Key(
-        "leaderConnectDelayDuringRetryMs", "S", Kind.INT, 100, "ms", "leader_connect_retry_delay_ms", NOT_YET
-    ),
+    Key("leaderConnectDelayDuringRetryMs", "S", Kind.INT, 100, "ms", "leader_connect_retry_delay_ms"),
     Key(
         "leader.maxTimeToWaitForEpoch",
         "S",
@@ -211,7 +205,7 @@ TIMING: Final = (
     # A property that beats syncEnabled whenever it is set at all.
     Key("observer.syncEnabled", "S", Kind.BOOL, None, default_text="syncEnabled"),
     Key("observer.reconnectDelayMs", "S", Kind.LONG, 0, "ms", "observer_reconnect_delay_ms", NOT_YET),
-    Key("observer.election.DelayMs", "S", Kind.INT, 200, "ms", "observer_election_delay_ms", NOT_YET),
+    Key("observer.election.DelayMs", "S", Kind.INT, 200, "ms", "observer_election_delay_ms"),
     Key(
         "observerMaster.sizeLimit", "S", Kind.INT, 33_554_432, "bytes", "observer_master_size_limit", NOT_YET
     ),

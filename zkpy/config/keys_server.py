@@ -92,7 +92,7 @@ STORAGE: Final = (
     ),
     Key("maxBatchSize", "S", Kind.INT, 1000, "txns", "max_batch_size"),
     Key("commitLogCount", "S", Kind.INT, 500, "txns", "commit_log_count", least=500),
-    Key("snapshotSizeFactor", "S", Kind.LENIENT_FLOAT, 0.33, "ratio", "snapshot_size_factor", NOT_YET),
+    Key("snapshotSizeFactor", "S", Kind.LENIENT_FLOAT, 0.33, "ratio", "snapshot_size_factor"),
     Key("snapshot.compression.method", "S", Kind.TEXT, "", field="snapshot_compression"),
     Key("snapshot.trust.empty", "S", Kind.BOOL, False, field="snapshot_trust_empty"),
     Key(
@@ -104,7 +104,7 @@ STORAGE: Final = (
     ),
     Key("digest.enabled", "S", Kind.BOOL, True, field="digest_enabled"),
     Key("closeSessionTxn.enabled", "S", Kind.BOOL, True, field="close_session_txn_enabled"),
-    Key("forceSnapshotSync", "S", Kind.BOOL, False, field="force_snapshot_sync", status=NOT_YET),
+    Key("forceSnapshotSync", "S", Kind.BOOL, False, field="force_snapshot_sync"),
     Key("extendedTypesEnabled", "S", Kind.BOOL, False, field="extended_types_enabled"),
     Key("emulate353TTLNodes", "S", Kind.BOOL, False, field="emulate_353_ttl"),
     Key("jute.maxbuffer", "J", Kind.INT, 0xFFFFF, "bytes", "jute_max_buffer"),

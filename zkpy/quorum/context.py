@@ -24,6 +24,9 @@ class Epochs(Protocol):
     async def accept(self, epoch: int) -> None:
         """Make the accepted epoch durable."""
 
+    async def prepare(self, epoch: int) -> None:
+        """Announce the next current epoch, before anything of it is stored."""
+
     async def enter(self, epoch: int) -> None:
         """Make the current epoch durable."""
 

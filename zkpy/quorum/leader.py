@@ -47,6 +47,7 @@ class Leader:
         self.serving: Final = trio.Event()
         """Clients are admitted, learners get UPTODATE."""
         self._persisting = False
+        self._entering = False
         self.epoch = -1
         self._new_leader: NewLeaderAcks | None = None
         self.handlers: Final[set[LearnerHandler]] = set()
@@ -146,9 +147,9 @@ class Leader:
         ack = self._epoch_acks.ack(sid, epoch, zxid)
         if ack is EpochAck.AHEAD:
             raise ProtocolError(f"server {sid} is ahead with epoch {epoch}, zxid 0x{zxid:x}")
-        if ack is EpochAck.REACHED and not self._epoch_acked.is_set():
-            if self.context.epochs.current != self.epoch:
-                await self.context.epochs.enter(self.epoch)
+        if ack is EpochAck.REACHED and not self._entering:
+            self._entering = True
+            await self.context.epochs.enter(self.epoch)
             self._epoch_acked.set()
         await self._epoch_acked.wait()
 

@@ -144,8 +144,11 @@ class Learner:
                 self._apply(zxid, payload)
             case learnersync.WriteSnapshot():
                 if context.storage is not None:
+                    await self._announce_epoch(tree.last_zxid >> 32)
                     await context.storage.replace(tree)
             case learnersync.LogAndApply(transactions):
+                if transactions:
+                    await self._announce_epoch(transactions[-1][0] >> 32)
                 await self._log_and_apply(transactions)
             case learnersync.PersistCurrentEpoch(epoch):
                 await context.epochs.enter(epoch)
@@ -157,6 +160,11 @@ class Learner:
                 self._serve(action, nursery)
             case _:  # KeepDatabase has nothing to do; configurations are fixed
                 pass
+
+    async def _announce_epoch(self, epoch: int) -> None:
+        """Before history of a later epoch is stored: a crash in between must not leave what nobody opens."""
+        if epoch > self.context.epochs.current:
+            await self.context.epochs.prepare(epoch)
 
     async def _read_tree(self, zxid: int) -> None:
         context = self.context

@@ -152,6 +152,7 @@ class LearnerHandler:
             context.storage.history if context.storage is not None else None,
             snapshot_size_factor=ensemble.snapshot_size_factor,
             force_snapshot=ensemble.force_snapshot_sync,
+            cut_across_epochs=False,
         )
         send = self.stream.send
         view = None
