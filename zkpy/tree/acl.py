@@ -50,13 +50,15 @@ class Acl:
 class AclCache:
     """All ACL lists in use, numbered from 1 upwards as snapshots number them.
 
-    Number -1 is the open list of the built-in znodes, which snapshots do not store.
+    Number -1 is the open list of the built-in znodes, which snapshots do not store. While logs are replayed
+    onto a Java server's snapshot, ``lacking`` stands for the lists of which it has only the numbers.
     """
 
-    __slots__ = ("_by_entries", "_by_number", "_next", "open")
+    __slots__ = ("_by_entries", "_by_number", "_next", "lacking", "open")
 
     def __init__(self) -> None:
         self.open = Acl(((ALL, "world", "anyone"),), -1)
+        self.lacking = Acl((), 0)
         self._by_entries: dict[tuple[AclEntry, ...], Acl] = {}
         self._by_number: dict[int, Acl] = {}
         self._next = 1
