@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compat compat-long compat-mutants conformance bench cover clean
+.PHONY: help run test lint types compat compat-long compat-mutants conformance interchange bench cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,9 @@ compat-mutants: $(VENV)/compat.stamp ## break zkpy on purpose in many places: th
 
 conformance: $(VENV)/compat.stamp ## run all of that on both servers and write docs/conformance.md (10 to 15 minutes)
 	$(BIN)/python -m compat.conformance --run
+
+interchange: $(VENV)/compat.stamp ## move data directories between zkpy and Java, write docs/interchange.md (4 minutes)
+	$(BIN)/python -m compat.interchange --output docs/interchange.md
 
 bench: $(VENV)/dev.stamp ## zkpy and a real ZooKeeper in turn, with ratios
 	$(BIN)/python -m bench

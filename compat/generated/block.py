@@ -12,13 +12,14 @@ import attrs
 from compat import txnlogs
 from compat.generated.compare import Difference, Pair
 from compat.generated.generate import PROFILES, generate
-from compat.generated.player import Stuck
+from compat.generated.player import Stuck, TooSlow
 from compat.generated.shrink import shrink
 from compat.generated.steps import NAMES, GeneratedScript, Op, has_odd_create, requests_of
 from compat.process import ServerFailed
 from zkpy.tree.txns import Create, Multi
 
 SHRUNK_PER_BLOCK: Final = 3
+SLOW_LIMIT: Final = 20
 ODD_DIGESTS: Final = "digest-of-odd-creates"
 
 
@@ -67,11 +68,16 @@ def play_block(block: Block) -> Played:
     """Play the block's scripts; differences are shrunk and kept as text."""
     played = Played()
     seeds = list(block.seeds)
+    slow = 0
     while seeds:
         try:
             with Pair(block.profile) as pair:
                 if not _play(pair, block, seeds, played):
                     continue  # these servers will not agree any more
+        except TooSlow as error:
+            slow += 1
+            if slow > SLOW_LIMIT:
+                played.failed(seeds.pop(0), "stuck", str(error))
         except Exception as error:  # whatever a server's answer led to is a difference
             # Go on with fresh servers, behind the script that these did not survive.
             failed = seeds.pop(0) if seeds else block.seeds[-1]
@@ -137,7 +143,7 @@ def _report(pair: Pair, script: GeneratedScript, found: Difference, played: Play
                     result = fresh.play(candidate)
             else:
                 result = pair.play(candidate)
-        except (Stuck, ServerFailed, AssertionError, OSError):
+        except (Stuck, TooSlow, ServerFailed, AssertionError, OSError):
             return False
         if result.difference is None or result.difference.what != found.what:
             return False

@@ -49,6 +49,10 @@ def closes(op: Op, reply: Reply) -> bool:
     return reply.err == UNIMPLEMENTED and (op.code not in NAMES or op.code == wire.CHECK)
 
 
+class TooSlow(RuntimeError):
+    """The machine was too busy for what a script wants; play it again with fresh servers."""
+
+
 class Stuck(RuntimeError):
     """The server did not do in time what a script waits for."""
 
@@ -246,10 +250,12 @@ class Stage:
         before = self._sessions_alive()
         session = self._connection("short")
         session.connect(timeout_ms=SHORT_TIMEOUT_MS)
-        if self.enforced:
-            session.auth("digest", "u:p")
+        if self.enforced and session.auth("digest", "u:p").err is None:
+            raise TooSlow(f"{self.address}: a session expired before it could authenticate")
         self._sessions["short"] = session
         self._requests("short", session, ops)
+        if self._sessions["short"] is None:
+            raise TooSlow(f"{self.address}: a session expired before it was to fall silent")
         session.drop()
         self._sessions.pop("short", None)
         self._until(lambda: self._sessions_alive() == before, "the session expires")

@@ -180,6 +180,6 @@ def test_identities_are_in_the_order_of_a_java_hash_table() -> None:
 
 
 def test_identities_are_a_set_however_many() -> None:
-    many = [("digest", f"u{n}:x") for n in range(40)]
+    many = [("digest", f"u{n}:x") for n in range(400)]
     found = add_identities(HOME, *many, *many, HOME[0])
-    assert len(found) == 41 and set(found) == {*HOME, *many}
+    assert len(found) == 401 and set(found) == {*HOME, *many}

@@ -23,6 +23,9 @@ MAX_IDENTITIES: Final = 10_000
 
 _FEW: Final = 8
 
+_ORDERED: Final = 100
+"""So many identities are kept in a Java server's order; nobody has more but to see what happens."""
+
 _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
 
@@ -209,7 +212,7 @@ class Access:
 def add_identities(identities: Identities, *added: tuple[str, str]) -> Identities:
     """The set of identities with *added*, in the order in which a Java server would list it."""
     found = list(dict.fromkeys((*identities, *added)))
-    if len(found) == 1:
+    if len(found) == 1 or len(found) > _ORDERED:
         return tuple(found)
     size = SMALLEST_TABLE
     while len(found) * 4 >= size * 3:  # unlike other tables this kind grows when it is just full enough
