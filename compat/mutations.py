@@ -149,8 +149,8 @@ MUTANTS: Final = (
     Mutant("the empty path is not the root", TREE,
            "        if node is None and not path:\n            return self.root\n", ""),
     Mutant("a read shows the zxid before the last", "server/cnxn.py",
-           "self._send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid, err, body))",
-           "self._send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid - 1, err, body))"),
+           "self.send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid, err, body))",
+           "self.send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid - 1, err, body))"),
     Mutant("a wrong password is as good as the right one", "pipeline/zookeeperserver.py",
            "            or password != sessions.password(session_id)\n", ""),
     Mutant("a usage does not count bytes", "tree/accounting.py", "usage.add(count, size)", "usage.add(count, 0)",
@@ -171,8 +171,8 @@ MUTANTS: Final = (
            "        for path, previous in reversed(replaced):\n", "        for path, previous in reversed(replaced[-5:]):\n"),
     Mutant("the ephemerals of a session go in the order of creation", "pipeline/outstanding.py",
            "        return [path for path in listed if path in found]\n", "        return list(found)\n"),
-    Mutant("a refused auth leaves the connection open", "server/cnxn.py",
-           "            self._send(final.reply(xid, 0, Code.AUTH_FAILED))\n            self.close_after_flush()\n",
-           "            self._send(final.reply(xid, 0, Code.AUTH_FAILED))\n"),
+    Mutant("a refused auth leaves the connection open", "server/authentication.py",
+           "        cnxn.send(final.reply(xid, 0, Code.AUTH_FAILED))\n        cnxn.close_after_flush()\n",
+           "        cnxn.send(final.reply(xid, 0, Code.AUTH_FAILED))\n"),
 )  # fmt: skip
 """The deliberate mistakes."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import trio
 
-from zkpy.config import Config
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
-from zkpy.ports import Disk, MonotonicClock, Random, WallClock
+from zkpy.ports import Disk, Random
 from zkpy.quorum.cnxmanager import CnxManager, CnxOptions
 from zkpy.quorum.context import Context
 from zkpy.quorum.election import Election
@@ -22,22 +21,14 @@ from zkpy.tree.datatree import DataTree
 from zkpy.tree.znode import OwnerRules
 
 
-async def member(
-    config: Config,
-    service: Service,
-    store: Store,
-    disk: Disk,
-    random: Random,
-    wall_ms: WallClock,
-    clock: MonotonicClock,
-    ready: trio.Event,
-) -> None:
+async def member(service: Service, store: Store, disk: Disk, random: Random, ready: trio.Event) -> None:
     """Take part in the ensemble until cancelled; *ready* is set when clients are admitted for the first time.
 
     Raises:
         DataDirError: the epoch files do not fit the data.
         StorageError: the log or a promise could not be written.
     """
+    config = service.server.config
     ensemble = config.ensemble
     sid = ensemble.my_id
     assert sid is not None
@@ -49,7 +40,6 @@ async def member(
         log.add(zxid, payload)
     configs = Configs(QuorumConfig.from_ensemble(ensemble))
     network = RealNetwork(ensemble.quorum_tcp_keep_alive)
-    observer = sid not in configs.committed.voters
 
     def serve(server: ZooKeeperServer) -> None:
         service.take_over(server)
@@ -63,23 +53,27 @@ async def member(
         epochs=epochs,
         storage=store,
         committed_log=log,
-        wall_ms=wall_ms,
-        clock=clock,
+        wall_ms=service.server.wall_ms,
+        clock=service.server.clock,
         random=random,
         new_tree=lambda: DataTree(
             OwnerRules(config.extended_types_enabled, config.emulate_353_ttl), config.digest_enabled
         ),
         serve=serve,
-        is_observer=observer,
+        is_observer=sid not in configs.committed.voters,
     )
     cnx = CnxManager(sid, lambda: configs, network, CnxOptions.from_config(config))
-    rules = FastLeaderElection(
-        sid,
-        configs,
-        observer=observer,
+    service.hide()
+    await QuorumPeer(context, network, cnx, Election(sid, _rules(context), cnx), service.hide).run()
+
+
+def _rules(context: Context) -> FastLeaderElection:
+    ensemble = context.config.ensemble
+    return FastLeaderElection(
+        context.sid,
+        context.configs,
+        observer=context.is_observer,
         min_interval_ms=ensemble.min_notification_interval_ms,
         max_interval_ms=ensemble.max_notification_interval_ms,
         multi_address=ensemble.multi_address_enabled,
     )
-    service.hide()
-    await QuorumPeer(context, network, cnx, Election(sid, rules, cnx), service.hide).run()

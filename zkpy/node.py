@@ -115,7 +115,7 @@ async def running(
             service,
             [listener] if listener is not None else [],
             keep_alive=config.client_tcp_keep_alive,
-            linger=own_loop,
+            linger=own_loop and not config.is_quorum,
             reports=own_disk.reports if isinstance(own_disk, realports.RealDisk) else None,
         )
         node = Node(config, service, listener)
@@ -127,25 +127,28 @@ async def running(
             store.attach(server)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.run)
-            nursery.start_soon(_tick, service)
-            nursery.start_soon(_sweep, service)
-            if config.jvm_pause_monitor:
-                nursery.start_soon(_watch_pauses, config, clock)
-            if store is not None:
-                nursery.start_soon(store.run)
+            _start(nursery, node, store)
             if config.is_quorum:
                 from zkpy.member import member
 
                 assert store is not None and own_disk is not None, "a member of an ensemble needs a disk"
-                nursery.start_soon(
-                    member, config, service, store, own_disk, random, wall_ms, clock, node.ready
-                )
+                nursery.start_soon(member, service, store, own_disk, random, node.ready)
             else:
                 nursery.start_soon(server.sync.run)
                 node.ready.set()
             await node.ready.wait()
             yield node
             nursery.cancel_scope.cancel()
+
+
+def _start(nursery: trio.Nursery, node: Node, store: Store | None) -> None:
+    """What runs beside the requests."""
+    nursery.start_soon(_tick, node.service)
+    nursery.start_soon(_sweep, node.service)
+    if node.config.jvm_pause_monitor:
+        nursery.start_soon(_watch_pauses, node.config, node.server.clock)
+    if store is not None:
+        nursery.start_soon(store.run)
 
 
 async def _tick(service: Service) -> None:

@@ -146,7 +146,7 @@ def _create_ttl(data: bytes, pos: int) -> tuple[SubRequest, int]:
 
 
 def check_body(op: int, body: bytes) -> None:
-    """Decode the body of a write that is to be prepared elsewhere; a multi that does not decode is prepared, too.
+    """Decode the body of a write that another server prepares; a multi goes there even if it does not decode.
 
     Raises:
         MarshallingError: it does not decode.

@@ -60,7 +60,7 @@ class ForwardedSync:
 
 
 class LeaderServer(ZooKeeperServer):
-    """Writes go *prepare → propose → log → acknowledge*, and are committed in order once a quorum has them."""
+    """Writes go *prepare → propose → log → acknowledge*, committed in order once a quorum has them."""
 
     mode = "leader"
 

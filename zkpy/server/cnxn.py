@@ -27,13 +27,12 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from zkpy import opcodes
-from zkpy.auth.access import Disconnected, Refused
-from zkpy.errors import Code, KeeperError, MarshallingError, ProtocolError
-from zkpy.jute import archive
+from zkpy.errors import Code, KeeperError, ProtocolError
 from zkpy.pipeline import final
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session
 from zkpy.pipeline.zookeeperserver import ASKED
+from zkpy.server import authentication
 from zkpy.server.channel import GONE, Channel
 from zkpy.server.handshake import ConnectRequest, connect_response, decode_connect, invalid_session
 from zkpy.tree.acl import READ, Identities
@@ -356,14 +355,14 @@ class ClientCnxn:
         service = self._service
         queue = self._queue
         if op == opcodes.AUTH:
-            self._auth(xid, frame)
+            authentication.auth(self, service, xid, frame)
             return
         if op == opcodes.SASL:
-            self._sasl(xid, frame)
+            authentication.sasl(self, xid, frame)
             return
         if not self._plain and not service.passes_enforcement(self.identities):
             logger.info("%r sent a request without an identity of %s", self, service.enforced_schemes)
-            self._send(final.reply(xid, 0, Code.SESSION_CLOSED_REQUIRE_SASL_AUTH))
+            self.send(final.reply(xid, 0, Code.SESSION_CLOSED_REQUIRE_SASL_AUTH))
             self.close_after_flush()
             return
         if op in service.server.queued:
@@ -390,7 +389,7 @@ class ClientCnxn:
                 self._answer(op, xid, frame)
         else:
             logger.info("%r sent the unknown operation %d", self, op)
-            self._send(final.reply(xid, -1, Code.UNIMPLEMENTED))
+            self.send(final.reply(xid, -1, Code.UNIMPLEMENTED))
             self.close_after_flush()
 
     def _estimate(self, op: int, frame: bytes) -> int:
@@ -416,7 +415,7 @@ class ClientCnxn:
         except KeeperError as error:
             err = error.code
             body = b""
-        self._send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid, err, body))
+        self.send(final.reply(-2 if op == opcodes.PING else xid, server.tree.last_zxid, err, body))
         server.stats.add_latency(0)
         self.last_latency = 0
         self.min_latency = 0
@@ -442,22 +441,22 @@ class ClientCnxn:
         zxid = server.tree.last_zxid
         if result is None:
             if request.op == opcodes.SYNC and not request.err:
-                self._send(final.reply(request.xid, zxid, _OK, final.sync(server, self, request.frame)))
+                self.send(final.reply(request.xid, zxid, _OK, final.sync(server, self, request.frame)))
             else:
-                self._send(_pack_reply(16, request.xid, zxid, request.err))
+                self.send(_pack_reply(16, request.xid, zxid, request.err))
         elif result.err:
             if result.err == Code.SESSION_MOVED:
                 self.disconnect("its session moved to another server")
                 return
-            self._send(_pack_reply(16, request.xid, zxid, result.err))
+            self.send(_pack_reply(16, request.xid, zxid, result.err))
         elif request.op == opcodes.SET_DATA:
             assert result.stat is not None
-            self._send(_pack_reply(84, request.xid, zxid, _OK) + result.stat)
+            self.send(_pack_reply(84, request.xid, zxid, _OK) + result.stat)
         elif request.op == opcodes.CREATE:
             path = result.path
-            self._send(_pack_data(20 + len(path), request.xid, zxid, _OK, len(path)) + path)
+            self.send(_pack_data(20 + len(path), request.xid, zxid, _OK, len(path)) + path)
         else:
-            self._send(final.reply(request.xid, zxid, _OK, final.write_body(request.op, result)))
+            self.send(final.reply(request.xid, zxid, _OK, final.write_body(request.op, result)))
         if request.op == opcodes.CLOSE_SESSION and not err_of(result):
             self.close_after_flush()
             return
@@ -502,7 +501,7 @@ class ClientCnxn:
             if answer is None:
                 self.disconnect("telnet interrupt")
                 return
-            self._send(answer)
+            self.send(answer)
             self.close_after_flush()
             return
         (size,) = _length(data)
@@ -568,7 +567,7 @@ class ClientCnxn:
                 self.address,
                 self.port,
             )
-            self._send(invalid_session(self.with_read_only))
+            self.send(invalid_session(self.with_read_only))
             self.close_after_flush()
             return
         self.session = session
@@ -584,7 +583,7 @@ class ClientCnxn:
 
     def _established(self) -> None:
         self.state = OPEN
-        self._send(connect_response(self.timeout_ms, self.session_id, self.with_read_only))
+        self.send(connect_response(self.timeout_ms, self.session_id, self.with_read_only))
         if self._buffer:
             data = bytes(self._buffer)
             self._buffer.clear()
@@ -597,42 +596,10 @@ class ClientCnxn:
             # Writes that came behind the handshake may belong to a round that was flushed already.
             self._service.server.flush()
 
-    # -- authentication ------------------------------------------------------------------------------------
-
-    def _auth(self, xid: int, frame: bytes) -> None:
-        try:
-            _, pos = archive.read_int(frame, 8)
-            scheme, pos = archive.read_ustring(frame, pos)
-            credentials, pos = archive.read_buffer(frame, pos)
-        except MarshallingError:
-            raise ProtocolError("an auth packet does not decode") from None
-        try:
-            self.identities = self._service.server.access.authenticate(
-                scheme, credentials, self.address, self.identities
-            )
-        except Refused as why:
-            logger.info("%r failed to authenticate: %s", self, why)
-            self._send(final.reply(xid, 0, Code.AUTH_FAILED))
-            self.close_after_flush()
-        except Disconnected as why:
-            raise ProtocolError(str(why)) from None
-        else:
-            logger.debug("Session 0x%x: auth success for scheme %s", self.session_id, scheme)
-            self._send(final.reply(xid, 0, _OK))
-
-    def _sasl(self, xid: int, frame: bytes) -> None:
-        # Without a JAAS section the exchange has no other side: a null token, and nothing happens.
-        try:
-            token, _ = archive.read_buffer(frame, 8)
-        except MarshallingError:
-            token = None
-        if token is None:
-            raise ProtocolError("a sasl packet has no token")
-        self._send(final.reply(xid, 0, _OK, archive.NULL))
-
     # -- output --------------------------------------------------------------------------------------------
 
-    def _send(self, frame: bytes) -> None:
+    def send(self, frame: bytes) -> None:
+        """Queue an encoded reply."""
         service = self._service
         server = service.server
         self.last_response = server.now
