@@ -1,10 +1,10 @@
 """Run kazoo's own test-suite, as it is in kazoo's wheel, against zkpy or the Java server.
 
-``python -m compat.kazoo_suite [--server zkpy|java] [--results DIR] [-- PYTEST ARGUMENTS]``
+``python -m compat.kazoo_suite [--server zkpy|java] [--cluster N] [--results DIR] [-- PYTEST ARGUMENTS]``
 
 kazoo's harness starts ``java ... QuorumPeerMain zoo.cfg``. For zkpy, a stand-in for java which starts
 ``zkpy serve zoo.cfg`` comes first on PATH; the tests and the harness stay as they are.
-The harness is told to use a cluster of one server.
+The harness is told to use a cluster of one server, or of as many as ``--cluster`` says.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ _NEEDED = (
 _INSTALL = 'pip install "kazoo[test,gevent,eventlet,sasl]" pytest-timeout "pyOpenSSL<25"'
 
 _TWO = "stops one server and goes on with another"
+NOT_THERE_YET = {
+    "test_client.py::TestReconfig::test_add_remove_observer": "reconfig is not there yet",
+    "test_client.py::TestReconfig::test_bad_input": "reconfig is not there yet",
+    "test_client.py::TestReconfig::test_no_super_auth": "reconfig is not there yet",
+    "test_connection.py::TestReadOnlyMode::test_read_only": "read-only mode is not there yet",
+}
+"""Left out with a cluster of several zkpy servers."""
 ENSEMBLE = {
     "test_client.py::TestClient::test_update_host_list": _TWO,
     "test_eventlet_handler.py::TestEventletClient::test_update_host_list": _TWO,
@@ -68,11 +75,12 @@ MISSING = ("sasl", "tls")
 """Groups of tests which a standalone server can answer: to leave them out is to lack the feature."""
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "ensemble": ENSEMBLE,
+    "not-there-yet": NOT_THERE_YET,
     "kerberos": KERBEROS,
     "sasl": SASL,
     "tls": TLS,
 }
-ALWAYS_WITHOUT = ("ensemble", "kerberos")
+ALWAYS_WITHOUT = ("ensemble", "not-there-yet", "kerberos")
 
 
 @dataclass
@@ -140,15 +148,15 @@ def _node_id(classname: str, name: str) -> str:
 
 
 class Suite:
-    def __init__(self, server: str, groups: Iterable[str], folder: Path) -> None:
+    def __init__(self, server: str, groups: Iterable[str], folder: Path, cluster: int = 1) -> None:
         self.folder = folder
         self.tests = self._tests_folder()
         self.left_out = {name: why for group in groups for name, why in GROUPS[group].items()}
         self.environment = {
             **environment(),
             "ZOOKEEPER_VERSION": realzk.VERSION,
-            "ZOOKEEPER_CLUSTER_SIZE": "1",
-            "ZOOKEEPER_PORT_OFFSET": str(_ports()),
+            "ZOOKEEPER_CLUSTER_SIZE": str(cluster),
+            "ZOOKEEPER_PORT_OFFSET": str(_ports(cluster)),
             # A test counts the TreeNode objects in this process, and Hypothesis's plugin has one.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "CI": "true",  # then the server's version is checked as well
@@ -194,17 +202,27 @@ class Suite:
         return found
 
 
-def _ports() -> int:
-    """The first of the five neighbouring ports which kazoo's harness gives to a server."""
+def _ports(cluster: int = 1) -> int:
+    """The first of the neighbouring ports of which kazoo's harness gives ten to each server."""
     for base in range(20000, 30000, 10):
         with ExitStack() as sockets:
             try:
-                for port in range(base, base + 5):
+                for port in range(base, base + 10 * cluster):
                     sockets.enter_context(socket.socket()).bind((HOST, port))
             except OSError:
                 continue
             return base
-    raise RuntimeError("no five neighbouring ports are free")
+    raise RuntimeError(f"no {10 * cluster} neighbouring ports are free")
+
+
+def left_out(options: argparse.Namespace) -> list[str]:
+    """The groups of tests that mean nothing with these servers."""
+    groups = ["kerberos"]
+    if options.cluster == 1:
+        groups.append("ensemble")
+    elif options.server == "zkpy":
+        groups.append("not-there-yet")
+    return groups
 
 
 def main() -> int:
@@ -217,6 +235,7 @@ def main() -> int:
         default=[],
         help="leave these tests out as well",
     )
+    parser.add_argument("--cluster", type=int, default=1, help="servers in the ensemble (default: 1)")
     parser.add_argument("--retries", type=int, default=1, help="runs of the failed tests (default: 1)")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one test (default: 120)")
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
@@ -227,7 +246,7 @@ def main() -> int:
         sys.exit(f"kazoo's tests need {', '.join(missing)}: {_INSTALL}")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kazoo-suite-", ignore_cleanup_errors=True) as folder:
-        suite = Suite(options.server, (*ALWAYS_WITHOUT, *options.without), Path(folder))
+        suite = Suite(options.server, (*left_out(options), *options.without), Path(folder), options.cluster)
         found = suite.run(options.arguments, timeout=options.timeout)
         failed = found.failed
         for _ in range(options.retries):

@@ -40,6 +40,7 @@ class ZkpyServer(ServerProcess):
         super().__init__(config, properties)
         self._first_line: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader: threading.Thread | None = None
+        self._ready: subprocess.Popen[bytes] | None = None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         options = [f"-D{name}={value}" for name, value in self.properties.items()]
@@ -61,6 +62,8 @@ class ZkpyServer(ServerProcess):
         return process
 
     def _wait_until_serving(self, process: subprocess.Popen[bytes], deadline: float) -> None:
+        if self._ready is process:
+            return
         try:
             line = self._first_line.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
@@ -71,6 +74,7 @@ class ZkpyServer(ServerProcess):
         if ready is None:
             raise self._failure(f"its first line was {line!r}")
         self.port = int(ready[2])
+        self._ready = process
 
     def stop(self) -> None:
         super().stop()

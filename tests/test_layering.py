@@ -66,6 +66,7 @@ FLOORS = {
     "zkpy.toolkit": 7,
     "zkpy.cli": 7,
     "zkpy.compare": 7,
+    "zkpy.ensemble": 7,
     "zkpy.__main__": 7,
     "zkpy.testing": 8,
     "zkpy.sim": 8,
@@ -81,6 +82,7 @@ SIBLINGS = {
     ("zkpy.node", "zkpy.member"),
     ("zkpy.cli", "zkpy.toolkit"),
     ("zkpy.cli", "zkpy.compare"),
+    ("zkpy.cli", "zkpy.ensemble"),
     ("zkpy.__main__", "zkpy.cli"),
 }
 """Rooms of the same floor that may be imported from: (who, from whom)."""

@@ -163,5 +163,17 @@ class CorruptLogError(Exception):
         self.remedy: Final = remedy
 
 
+class CommitMismatch(Exception):
+    """The leader commits something else than this server has logged: it must not go on (exit status 12)."""
+
+
+class SyncFailed(Exception):
+    """The leader's history could not be taken over: a truncation failed, say (exit status 13)."""
+
+
+class ElectionPortTaken(Exception):
+    """The election port cannot be listened on (exit status 14)."""
+
+
 class StorageError(Exception):
     """Writing or syncing failed: nothing may be acknowledged any more, the server has to stop."""

@@ -11,6 +11,7 @@ from zkpy.ports import Disk, Random
 from zkpy.quorum.cnxmanager import CnxManager, CnxOptions
 from zkpy.quorum.context import Context
 from zkpy.quorum.election import Election
+from zkpy.quorum.network import Network
 from zkpy.quorum.peer import QuorumPeer
 from zkpy.quorum.quorumconfig import Configs, QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog
@@ -21,12 +22,21 @@ from zkpy.tree.datatree import DataTree
 from zkpy.tree.znode import OwnerRules
 
 
-async def member(service: Service, store: Store, disk: Disk, random: Random, ready: trio.Event) -> None:
+async def member(
+    service: Service,
+    store: Store,
+    disk: Disk,
+    random: Random,
+    ready: trio.Event,
+    network: Network | None = None,
+) -> None:
     """Take part in the ensemble until cancelled; *ready* is set when clients are admitted for the first time.
 
     Raises:
         DataDirError: the epoch files do not fit the data.
         StorageError: the log or a promise could not be written.
+        CommitMismatch, SyncFailed: what the leader says does not fit what is stored.
+        ElectionPortTaken: the others could not reach this server.
     """
     config = service.server.config
     ensemble = config.ensemble
@@ -39,7 +49,7 @@ async def member(service: Service, store: Store, disk: Disk, random: Random, rea
     for zxid, payload in store.recent:
         log.add(zxid, payload)
     configs = Configs(QuorumConfig.from_ensemble(ensemble))
-    network = RealNetwork(ensemble.quorum_tcp_keep_alive)
+    network = network or RealNetwork(ensemble.quorum_tcp_keep_alive)
 
     def serve(server: ZooKeeperServer) -> None:
         service.take_over(server)
@@ -61,6 +71,7 @@ async def member(service: Service, store: Store, disk: Disk, random: Random, rea
         ),
         serve=serve,
         is_observer=sid not in configs.committed.voters,
+        config_text=configs.committed.text().encode(),
     )
     cnx = CnxManager(sid, lambda: configs, network, CnxOptions.from_config(config))
     service.hide()

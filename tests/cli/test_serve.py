@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 
+from zkpy.cli.serve import _explain
+from zkpy.errors import CommitMismatch, ElectionPortTaken, StorageError, SyncFailed
+
 
 @contextmanager
 def serve(*args: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
@@ -163,3 +166,38 @@ def test_a_data_directory_in_use_is_refused_with_status_3(tmp_path: Path) -> Non
         status, stderr = fails("--port", "0", cwd=tmp_path)
     assert status == 3
     assert "in use by another zkpy" in stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (CommitMismatch("commit"), 12),
+        (SyncFailed("cut"), 13),
+        (ElectionPortTaken("port"), 14),
+        (StorageError("disk"), 15),
+    ],
+)
+def test_what_ends_a_member_has_its_own_status(
+    error: Exception, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = BaseExceptionGroup("", [ValueError("a task beside it"), BaseExceptionGroup("", [error])])
+    assert _explain(group) == status
+    assert capsys.readouterr().err == f"zkpy: {error}\n"
+
+
+def test_a_taken_election_port_ends_a_member_with_status_14(tmp_path: Path) -> None:
+    (tmp_path / "myid").write_text("1\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        lines = "".join(f"server.{n}=127.0.0.1:{port + n}:{port if n == 1 else 1}\n" for n in (1, 2, 3))
+        config = tmp_path / "zoo.cfg"
+        config.write_text(
+            f"dataDir={tmp_path}\nclientPort=0\ninitLimit=5\nsyncLimit=5\ntickTime=500\n{lines}"
+        )
+        command = [sys.executable, "-m", "zkpy", "serve", "-Dzookeeper.electionPortBindRetry=1", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 14, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "cannot listen for elections" in done.stderr

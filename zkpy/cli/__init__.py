@@ -9,6 +9,7 @@ from typing import Final
 
 COMMANDS: Final = {
     "serve": "run a server",
+    "ensemble": "run several servers together on this machine; show how they are",
     "log": "who changed what and when, from the transaction logs; check and save them",
     "snapshot": "look at snapshots, compare, check, convert and take them",
     "cleanup": "remove old snapshots and logs",

@@ -7,18 +7,44 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zkpy.config import Config, embedded_config, parse_config, positional_config
-from zkpy.errors import ConfigError, CorruptLogError, DataDirError, StorageError
+from zkpy.errors import (
+    CommitMismatch,
+    ConfigError,
+    CorruptLogError,
+    DataDirError,
+    ElectionPortTaken,
+    StorageError,
+    SyncFailed,
+)
+
+if TYPE_CHECKING:
+    import trio
 
 EXIT_OK: Final = 0
 EXIT_UNEXPECTED: Final = 1
 EXIT_CONFIG: Final = 2
 EXIT_DATA_DIR: Final = 3
+EXIT_COMMIT_MISMATCH: Final = 12
+EXIT_SYNC_FAILED: Final = 13
+EXIT_ELECTION_PORT: Final = 14
 EXIT_STORAGE: Final = 15
 """The transaction log could not be written: nothing was acknowledged after that."""
+
+_STATUS: Final[dict[type[Exception], int]] = {
+    ConfigError: EXIT_CONFIG,
+    DataDirError: EXIT_DATA_DIR,
+    CommitMismatch: EXIT_COMMIT_MISMATCH,
+    SyncFailed: EXIT_SYNC_FAILED,
+    ElectionPortTaken: EXIT_ELECTION_PORT,
+    StorageError: EXIT_STORAGE,
+    CorruptLogError: EXIT_UNEXPECTED,
+}
+"""What ends a server with a sentence instead of a traceback."""
 
 COLLECT_EVERY_S: Final = 1.0
 COLLECT_AT_MOST: Final = 20_000
@@ -35,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "Exit status: 0 after SIGTERM or SIGINT, 2 for a configuration error, 3 when the data directory "
-        f"cannot be used, {EXIT_STORAGE} when the transaction log could not be written."
+        f"cannot be used, {EXIT_STORAGE} when the transaction log could not be written. In an ensemble also "
+        f"{EXIT_COMMIT_MISMATCH} when the leader commits what is not here, {EXIT_SYNC_FAILED} when its "
+        f"history cannot be taken over, {EXIT_ELECTION_PORT} when the election port is taken."
     )
     parser.add_argument(
         "config",
@@ -99,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         trio.run(_serve, config, any_port)
     except BaseExceptionGroup as group:
         return _explain(group)
-    except (ConfigError, CorruptLogError, DataDirError, StorageError) as error:
+    except tuple(_STATUS) as error:
         return _fail(_status(error), error)
     return EXIT_OK
 
@@ -110,17 +138,11 @@ def _fail(status: int, error: Exception) -> int:
 
 
 def _status(error: BaseException) -> int:
-    if isinstance(error, ConfigError):
-        return EXIT_CONFIG
-    if isinstance(error, DataDirError):
-        return EXIT_DATA_DIR
-    if isinstance(error, StorageError):
-        return EXIT_STORAGE
-    return EXIT_UNEXPECTED
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), EXIT_UNEXPECTED)
 
 
 def _explain(group: BaseExceptionGroup[BaseException]) -> int:
-    known = group.subgroup((ConfigError, CorruptLogError, DataDirError, StorageError))
+    known = group.subgroup(tuple(_STATUS))
     if known is None:
         raise group
     error: BaseException = known
@@ -243,10 +265,16 @@ async def _serve(config: Config, any_port: bool) -> None:
     from zkpy.node import running
 
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with running(config, any_port=any_port, own_loop=True) as node, trio.open_nursery() as nursery:
-            nursery.start_soon(_collect)
-            where = "memory" if config.memory_only else config.data_dir
-            _say(f"zkpy ready {node.hosts} {node.server.mode} {where}")
-            async for _ in signals:
-                nursery.cancel_scope.cancel()
-                break
+        async with trio.open_nursery() as nursery:
+            # From the beginning: a member of an ensemble may wait for the others for ever.
+            nursery.start_soon(_cancel_at, signals, nursery.cancel_scope)
+            async with running(config, any_port=any_port, own_loop=True) as node:
+                nursery.start_soon(_collect)
+                where = "memory" if config.memory_only else config.data_dir
+                _say(f"zkpy ready {node.hosts} {node.server.mode} {where}")
+                await trio.sleep_forever()
+
+
+async def _cancel_at(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()

@@ -68,6 +68,7 @@ class Store:
         self._server: ZooKeeperServer | None = None
         self._due = trio.Event()
         self._view: TreeView | None = None
+        self._idle = trio.Event()
         self._count_limit = 0
         self._size_limit = 0
         self.snapshots = 0
@@ -127,13 +128,31 @@ class Store:
 
     # -- for a member of an ensemble -----------------------------------------------------------------------
 
-    def truncate(self, zxid: int) -> DataTree:
-        """Forget everything after *zxid*; the tree as it was then. Blocking.
+    async def _no_snapshot(self) -> None:
+        """Wait for the snapshot that is being written: its tree may be about to be given up."""
+        while self._view is not None:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def reload(self) -> DataTree:
+        """The tree as it is stored.
+
+        Raises:
+            CorruptLogError, StorageError: it cannot be read; the server must not go on.
+        """
+        assert self._new_tree is not None, "restore comes first"
+        await self._no_snapshot()
+        self.log.close()
+        return self.restore(self._new_tree)
+
+    async def truncate(self, zxid: int) -> DataTree:
+        """Forget everything after *zxid*; the tree as it was then.
 
         Raises:
             CorruptLogError, StorageError: it could not be done; the server must not go on.
         """
         assert self._new_tree is not None, "restore comes first"
+        await self._no_snapshot()
         self.log.close()
         if not self.dirs.truncate(zxid):
             raise StorageError(f"the log in {self.dirs.log_dir} cannot be cut back to zxid {zxid:#x}")
@@ -142,18 +161,41 @@ class Store:
     async def replace(self, tree: DataTree) -> None:
         """Keep *tree* instead of what is stored: a durable snapshot, and a new log behind it.
 
+        What is stored may go further, with transactions that no quorum had: they are cut off.
+
         Raises:
-            StorageError: it could not be written.
+            CorruptLogError, StorageError: it could not be written.
         """
+        await self._no_snapshot()
         view = tree.view()
         await write_snapshot(
             self._disk, self.dirs.snap_dir, view, compression=self._config.snapshot_compression
         )
         self.snapshots += 1
         self.last_snapshot_zxid = view.zxid
-        count = self.log.count
+        beyond = self.log.last_zxid > view.zxid
         self.log.close()
-        self._open_log(tree.last_zxid).count = count
+        if beyond and not self.dirs.truncate(view.zxid):
+            raise StorageError(f"the log in {self.dirs.log_dir} cannot be cut back to zxid {view.zxid:#x}")
+        self._forget_before(view.zxid)
+        self._open_log(tree.last_zxid)
+
+    def _forget_before(self, zxid: int) -> None:
+        """Remove what is older than the snapshot at *zxid*, which another server's history led to.
+
+        Nobody could tell that something is missing between the log of before and what is logged from now on,
+        when a new epoch begins there.
+        """
+        try:
+            for file in reversed(self.dirs.snapshots()):
+                if file.zxid < zxid:
+                    self._disk.remove(f"{self.dirs.snap_dir}/{file.name}")
+            self._disk.sync_dir_now(self.dirs.snap_dir)
+            for file in reversed(self.dirs.logs()):
+                self._disk.remove(f"{self.dirs.log_dir}/{file.name}")
+            self._disk.sync_dir_now(self.dirs.log_dir)
+        except OSError as error:
+            raise StorageError(f"removing what a newer snapshot replaces: {error}") from error
 
     def history(self, zxid: int) -> DiskHistory | None:
         """The log from the file with *zxid* on; None: there is no such file."""
@@ -182,7 +224,7 @@ class Store:
         self._server = server
         server.digest_mismatches += self._digest_mismatches
         server.after_batch = self._after_batch
-        if self.log.count > self._count_limit:
+        if self.log.count > self._count_limit and self._view is None:
             self._start_snapshot()
 
     async def run(self) -> None:
@@ -251,6 +293,7 @@ class Store:
                 logger.info("snapshot %s taken", name)
             finally:
                 self._view = None
+                self._idle.set()
 
     async def _purges(self) -> None:
         while True:

@@ -158,12 +158,16 @@ class ZooKeeperServer:
 
     def submit(self, request: Request) -> None:
         """Take in a write; its client hears of it through ``complete``."""
+        self.count_in(request)
+        self.preparer.prepare(request)
+        self.sync.submit(request)
+
+    def count_in(self, request: Request) -> None:
+        """A write is in flight until `commit` has carried it out."""
         self.outstanding += 1
         size = len(request.frame)
         if size > self._large_from:
             self._large_bytes += size
-        self.preparer.prepare(request)
-        self.sync.submit(request)
 
     def admits_large(self, size: int) -> bool:
         """Whether a frame of *size* bytes keeps all large requests in flight under their common limit."""

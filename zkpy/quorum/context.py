@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import attrs
@@ -37,8 +37,15 @@ class Storage(Protocol):
     @property
     def log(self) -> Any: ...
 
-    def truncate(self, zxid: int) -> DataTree:
+    @property
+    def recent(self) -> list[tuple[int, bytes]]:
+        """The last transactions of the tree that was restored."""
+
+    async def truncate(self, zxid: int) -> DataTree:
         """Forget everything after *zxid*; the tree as it was then."""
+
+    async def reload(self) -> DataTree:
+        """The tree as it is stored."""
 
     async def replace(self, tree: DataTree) -> None:
         """Keep this tree instead of what is stored: a durable snapshot, and a new log behind it."""
@@ -68,6 +75,35 @@ class Context:
     serve: Callable[[ZooKeeperServer], None]
     """Admit clients to this server."""
     is_observer: bool = False
+    volatile: bool = False
+    """The tree came from a leader and is not stored yet: of no use once that leader is left."""
+    config_text: bytes | None = None
+    """What ``/zookeeper/config`` holds on this server."""
+
+    def __attrs_post_init__(self) -> None:
+        self._show_config()
+
+    def replace_tree(self, tree: DataTree, recent: Iterable[tuple[int, bytes]] = ()) -> None:
+        """Go on with *tree*, whose last transactions are *recent*."""
+        self.tree = tree
+        self.committed_log.clear()
+        for zxid, payload in recent:
+            self.committed_log.add(zxid, payload)
+        self._show_config()
+
+    def _show_config(self) -> None:
+        """Every server shows its own configuration, as long as that cannot change."""
+        if self.config_text is not None:
+            self.tree.show_config(self.config_text, self.configs.committed.version, self.wall_ms())
+
+    async def reload(self) -> None:
+        """Go back to what is stored."""
+        self.volatile = False
+        if self.storage is None:
+            self.replace_tree(self.new_tree())
+        else:
+            tree = await self.storage.reload()
+            self.replace_tree(tree, self.storage.recent)
 
     def ticks(self, number: int) -> float:
         """So many ticks in seconds."""

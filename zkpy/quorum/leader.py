@@ -114,6 +114,8 @@ class Leader:
                 ping = QuorumPacket(PING, server.proposals.last_proposed).encode()
                 for handler in (*self.followers, *self.observers):
                     handler.stream.send(ping)
+                    if handler.is_late():
+                        handler.drop("it does not acknowledge what is proposed")
             if server.exhausted:
                 raise SteppedDown("the epoch's transaction ids are used up")
             synced = AckSets(self.context.configs.verifiers())

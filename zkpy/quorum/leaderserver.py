@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from zkpy import opcodes
 from zkpy.errors import Code
 from zkpy.pipeline.request import Request
-from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.packets import PROPOSAL, QuorumPacket
 from zkpy.quorum.syncplan import CommittedLog
@@ -90,16 +90,19 @@ class LeaderServer(ZooKeeperServer):
 
     def submit(self, request: Request) -> None:
         """Prepare and propose a write of this server's client, or one that a learner forwarded."""
-        self.outstanding += 1
+        if self.proposals.next_zxid() is None:
+            self.exhausted = True  # nobody is answered: the connections end with this leadership
+            return
+        self.count_in(request)
         if request.op != opcodes.SYNC:
             error = self._session_error(request)
-            if self.proposals.next_zxid() is None:
-                self.exhausted = True
-                return
             if error:
                 self.preparer.refuse(request, error)
             else:
                 self.preparer.prepare(request)
+            if request.header is None and request.origin is not None:
+                # A learner waits for the transaction, whatever became of its client's request.
+                self.preparer.refuse(request, request.err)
         self._pipeline.append(request)
         if request.header is None:
             self._advance()
@@ -171,7 +174,9 @@ class LeaderServer(ZooKeeperServer):
         session = self.tracker.get(session_id)
         if session is None or session.closing:
             return False
-        session.owner = owner
+        before, session.owner = session.owner, owner
+        if before is not None and before is not owner:
+            cast("Elsewhere | Client", before).disconnect("its session moved to another server")
         self.tracker.set_timeout(session, timeout_ms, self.now_ms())
         return True
 

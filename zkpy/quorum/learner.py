@@ -8,14 +8,21 @@ from typing import Final
 
 import trio
 
-from zkpy.errors import MarshallingError, ProtocolError
+from zkpy.errors import (
+    CommitMismatch,
+    CorruptLogError,
+    MarshallingError,
+    ProtocolError,
+    StorageError,
+    SyncFailed,
+)
 from zkpy.persist.snapshot import SnapshotError, load_tree
 from zkpy.persist.treescan import TreeScanner
 from zkpy.quorum import learnersync
 from zkpy.quorum.context import SIGNATURE, Context
 from zkpy.quorum.epochs import answer_leader_info
 from zkpy.quorum.learnerserver import LearnerServer
-from zkpy.quorum.learnersync import LearnerSync
+from zkpy.quorum.learnersync import BadOpeningError, LearnerSync
 from zkpy.quorum.packets import (
     COMMIT,
     COMMITANDACTIVATE,
@@ -44,10 +51,6 @@ logger: Final = logging.getLogger("zkpy.quorum")
 CONNECT_TRIES: Final = 5
 
 
-class CommitMismatch(Exception):
-    """The leader commits something else than this server has logged: it must not go on."""
-
-
 class LeftLeader(Exception):
     """The connection to the leader is over; look for a leader again."""
 
@@ -65,7 +68,7 @@ class Learner:
         self._stream: PacketStream
 
     async def run(self) -> None:
-        """Follow until the connection is over. Raises LeftLeader, CommitMismatch."""
+        """Follow until the connection is over. Raises LeftLeader, CommitMismatch, SyncFailed."""
         connection = await self._dial()
         context = self.context
         self._stream = PacketStream(connection, context.packet_limit, context.init_limit_s)
@@ -124,7 +127,12 @@ class Learner:
     async def _synchronise(self, epoch: int, nursery: trio.Nursery) -> None:
         sync = LearnerSync(epoch, self.context.tree.last_zxid)
         while not sync.done:
-            for action in sync.on_packet(await self._stream.receive()):
+            packet = await self._stream.receive()
+            try:
+                actions = sync.on_packet(packet)
+            except BadOpeningError as error:
+                raise SyncFailed(str(error)) from None
+            for action in actions:
                 await self._carry_out(action, sync, nursery)
 
     async def _carry_out(self, action: learnersync.Action, sync: LearnerSync, nursery: trio.Nursery) -> None:
@@ -132,20 +140,18 @@ class Learner:
         tree = context.tree
         match action:
             case learnersync.TruncateLog(zxid):
-                logger.warning("truncating the log to 0x%x", zxid)
-                assert context.storage is not None, "nothing is stored that could be truncated"
-                context.tree = context.storage.truncate(zxid)
-                context.committed_log.clear()
-                sync.truncated(context.tree.last_zxid)
-                context.tree.last_zxid = zxid
+                await self._truncate(zxid, sync)
             case learnersync.ReadSnapshot(zxid):
                 await self._read_tree(zxid)
             case learnersync.ApplyUnlogged(zxid, payload):
-                self._apply(zxid, payload)
+                context.volatile = True
+                if zxid > tree.last_zxid:  # else the tree was sent with it
+                    self._apply(zxid, payload)
             case learnersync.WriteSnapshot():
                 if context.storage is not None:
                     await self._announce_epoch(tree.last_zxid >> 32)
                     await context.storage.replace(tree)
+                context.volatile = False
             case learnersync.LogAndApply(transactions):
                 if transactions:
                     await self._announce_epoch(transactions[-1][0] >> 32)
@@ -160,6 +166,18 @@ class Learner:
                 self._serve(action, nursery)
             case _:  # KeepDatabase has nothing to do; configurations are fixed
                 pass
+
+    async def _truncate(self, zxid: int, sync: LearnerSync) -> None:
+        context = self.context
+        logger.warning("truncating the log to 0x%x", zxid)
+        if context.storage is None:
+            raise SyncFailed(f"nothing is stored that could be cut back to 0x{zxid:x}")
+        try:
+            context.replace_tree(await context.storage.truncate(zxid))
+            sync.truncated(context.tree.last_zxid)
+        except (CorruptLogError, StorageError, ProtocolError) as error:
+            raise SyncFailed(f"the log cannot be cut back to 0x{zxid:x}: {error}") from error
+        context.tree.last_zxid = zxid
 
     async def _announce_epoch(self, epoch: int) -> None:
         """Before history of a later epoch is stored: a crash in between must not leave what nobody opens."""
@@ -183,8 +201,8 @@ class Learner:
             load_tree(raw, zxid, tree)
         except SnapshotError as error:
             raise ProtocolError(f"the leader's tree: {error}") from None
-        context.tree = tree
-        context.committed_log.clear()
+        context.volatile = True
+        context.replace_tree(tree)
         logger.info("received a tree of %d znodes at 0x%x", len(tree.nodes), zxid)
 
     def _apply(self, zxid: int, payload: bytes) -> None:
@@ -211,6 +229,7 @@ class Learner:
         server = self.server = LearnerServer(
             **context.arguments(),
             sid=context.sid,
+            epoch=action.epoch,
             send=self._stream.send,
             acknowledges=not context.is_observer,
             committed_log=context.committed_log,

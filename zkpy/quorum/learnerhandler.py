@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from zkpy import opcodes
-from zkpy.errors import ProtocolError
+from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.persist.snapshot import tree_pieces
 from zkpy.pipeline.request import Request
 from zkpy.quorum.context import SIGNATURE
@@ -65,14 +65,24 @@ class LearnerHandler:
         self._in_service = False
         self._unacked_since: float | None = None
         self._unacked = 0
+        self._scope: Final = trio.CancelScope()
 
     def is_synced(self) -> bool:
         """Whether it counts for the leader's quorum: it was heard of lately."""
         context = self._leader.context
         limit = context.sync_limit_s if self._in_service else context.init_limit_s + context.sync_limit_s
-        now = context.clock()
-        late = self._unacked_since is not None and now - self._unacked_since > context.sync_limit_s
-        return now - self._heard <= limit and not late
+        return context.clock() - self._heard <= limit and not self.is_late()
+
+    def is_late(self) -> bool:
+        """Whether it has owed an acknowledgement for longer than syncLimit."""
+        since = self._unacked_since
+        context = self._leader.context
+        return self._in_service and since is not None and context.clock() - since > context.sync_limit_s
+
+    def drop(self, why: str) -> None:
+        """End its connection."""
+        logger.warning("learner %d is dropped: %s", self.sid, why)
+        self._scope.cancel()
 
     def proposed(self) -> None:
         """A proposal is on its way: its acknowledgement has to come in time."""
@@ -83,11 +93,12 @@ class LearnerHandler:
     async def run(self) -> None:
         """Serve the learner; returns when its connection is over, whatever the reason."""
         try:
-            async with trio.open_nursery() as nursery:
-                await self._discover()
-                await self._synchronise(nursery)
-                await self._requests()
-        except* (Disconnected, ProtocolError, trio.BrokenResourceError) as group:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    await self._discover()
+                    await self._synchronise(nursery)
+                    await self._requests()
+        except* (Disconnected, ProtocolError, MarshallingError, trio.BrokenResourceError) as group:
             for error in _leaves(group):
                 logger.info("learner %d: %s", self.sid, error)
         finally:
@@ -100,6 +111,8 @@ class LearnerHandler:
         if first.type not in (FOLLOWERINFO, OBSERVERINFO):
             raise ProtocolError(f"{first.name} instead of FOLLOWERINFO or OBSERVERINFO")
         info = decode_learner_info(first.data)
+        if info.sid == leader.sid:
+            raise ProtocolError(f"it says it is server {info.sid}, as we are")
         self.sid = info.sid
         self._owner = Elsewhere(info.sid)
         self.is_observer = first.type == OBSERVERINFO
@@ -138,6 +151,7 @@ class LearnerHandler:
         self.stream.timeout_s = leader.context.sync_limit_s
         self._heard = leader.context.clock()
         self._in_service = True
+        self._unacked_since = self._heard if self._unacked else None
         self.stream.send(QuorumPacket(UPTODATE, -1).encode())
 
     def _register(self) -> tuple[SyncPlan, TreeView | None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from zkpy import opcodes
-from zkpy.errors import MarshallingError
+from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.pipeline import sessions
 from zkpy.pipeline.decode import check_body
 from zkpy.pipeline.request import Request
@@ -57,6 +57,7 @@ class LearnerServer(ZooKeeperServer):
         self,
         *args: Any,
         sid: int,
+        epoch: int,
         send: Callable[[bytes], None],
         acknowledges: bool,
         committed_log: CommittedLog,
@@ -72,7 +73,8 @@ class LearnerServer(ZooKeeperServer):
         self._proposals: deque[tuple[Request, int | None]] = deque()
         self._answered: set[Request] = set()
         self._revalidating: dict[int, deque[tuple[Client, int]]] = {}
-        self.last_queued = 0
+        self.last_queued = max(self.tree.last_zxid, epoch << 32)
+        self._known = self.tree.last_zxid
 
     def new_tracker(self, first_id: int, tick_ms: int) -> SessionTracker:
         """Sessions do not expire here."""
@@ -85,7 +87,7 @@ class LearnerServer(ZooKeeperServer):
 
     def submit(self, request: Request) -> None:
         """Forward a local client's write; one whose body does not decode is answered here, in its turn."""
-        self.outstanding += 1
+        self.count_in(request)
         self._pending.append(request)
         op = request.op
         body = request.frame if op == opcodes.CREATE_SESSION else request.frame[8:]
@@ -123,17 +125,25 @@ class LearnerServer(ZooKeeperServer):
     # -- transactions from the leader ----------------------------------------------------------------------
 
     def propose(self, zxid: int, payload: bytes) -> None:
-        """Log a proposal; it is acknowledged when it is durable."""
+        """Log a proposal; it is acknowledged when it is durable.
+
+        One that came inside the leader's tree already is acknowledged only.
+
+        Raises:
+            ProtocolError: it does not continue the history; MarshallingError: it is no transaction.
+        """
         logged = decode_payload(payload)
         header = logged.header
-        assert header.zxid == zxid, f"packet 0x{zxid:x} holds transaction 0x{header.zxid:x}"
-        if self.last_queued and not follows(self.last_queued, zxid):
-            logger.warning("Got zxid 0x%x expected 0x%x", zxid, self.last_queued + 1)
-        self.last_queued = zxid
+        if header.zxid != zxid:
+            raise ProtocolError(f"proposal 0x{zxid:x} holds transaction 0x{header.zxid:x}")
         request = Request(None, header.client_id, header.cxid, opcodes.NOTIFICATION, b"", (), self.now)
         request.header = header
-        request.txn = logged.txn
-        request.payload = payload
+        if zxid > self._known:
+            if not follows(self.last_queued, zxid):
+                raise ProtocolError(f"proposal 0x{zxid:x} after 0x{self.last_queued:x}")
+            self.last_queued = zxid
+            request.txn = logged.txn
+            request.payload = payload
         self.outstanding += 1
         digest = logged.digest if logged.digest_version == VERSION else None
         self._proposals.append((request, digest))
@@ -159,10 +169,13 @@ class LearnerServer(ZooKeeperServer):
         request, digest = self._proposals.popleft()
         header = request.header
         assert header is not None
+        if request.txn is None:
+            self.commit([request])
+            return
         pending = self._pending
         if pending:
             own = pending[0]
-            if own.session_id == header.client_id and own.xid == header.cxid and own.op != opcodes.SYNC:
+            if _is_outcome(request, own):
                 pending.popleft()
                 own.header, own.txn, own.payload = header, request.txn, request.payload
                 request = own
@@ -181,7 +194,7 @@ class LearnerServer(ZooKeeperServer):
 
     def uncommitted(self) -> list[Request]:
         """What is in the log and not in the tree, in order: for the time after this role."""
-        return [request for request, _ in self._proposals]
+        return [request for request, _ in self._proposals if request.txn is not None]
 
     # -- sessions ------------------------------------------------------------------------------------------
 
@@ -227,6 +240,15 @@ class LearnerServer(ZooKeeperServer):
         tracker = self.tracker
         assert isinstance(tracker, LearnerTracker)
         return tracker.take_touched()
+
+
+def _is_outcome(committed: Request, own: Request) -> bool:
+    """Whether a transaction is what became of a local client's request, and not of the session's expiry."""
+    header = committed.header
+    assert header is not None and committed.txn is not None
+    if own.session_id != header.client_id or own.xid != header.cxid or own.op == opcodes.SYNC:
+        return False
+    return own.op == opcodes.CLOSE_SESSION or committed.txn.type != opcodes.CLOSE_SESSION
 
 
 def _as_client(owner: object) -> Client:

@@ -9,6 +9,7 @@ from typing import Final, cast
 import trio
 
 from zkpy.config.settings import ServerSpec
+from zkpy.errors import ElectionPortTaken
 from zkpy.quorum.cnxmanager import CnxManager
 from zkpy.quorum.context import Context
 from zkpy.quorum.election import Election
@@ -40,12 +41,18 @@ class QuorumPeer:
         self.role: Leader | Learner | None = None
 
     async def run(self) -> None:
-        """Take part until cancelled. Raises StorageError, CommitMismatch."""
+        """Take part until cancelled. Raises StorageError, CommitMismatch, SyncFailed, ElectionPortTaken."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._cnx.run)
+            await nursery.start(self._mesh)
             await nursery.start(self.election.run)
             while True:
                 await self._one_role()
+
+    async def _mesh(self, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await self._cnx.run(task_status=task_status)
+        except OSError as error:
+            raise ElectionPortTaken(f"cannot listen for elections: {error}") from error
 
     async def _one_role(self) -> None:
         context = self.context
@@ -64,23 +71,27 @@ class QuorumPeer:
             logger.warning("looking for a leader again: %s", _first(group))
         finally:
             self._hide()
-            self._leave()
             self.election.set_state(PeerState.LOOKING)
+        await self._leave()
         if context.is_observer:
             delay_ms = context.config.ensemble.observer_election_delay_ms
             await trio.sleep(context.random.randrange(0, max(1, delay_ms)) / 1000)
 
-    def _leave(self) -> None:
+    async def _leave(self) -> None:
         """The role is over: what was logged counts as history, committed or not."""
         role, self.role = self.role, None
         server = role.server if role is not None else None
-        if server is None:
-            return
         context = self.context
-        server.ended = True
+        if server is not None:
+            server.ended = True
         if context.storage is not None:
             context.storage.log.flush()
             context.storage.log.commit_now()
+        if context.volatile:
+            logger.warning("what the leader had sent is not stored yet: back to what is")
+            await context.reload()
+        if server is None:
+            return
         for request in server.uncommitted():
             assert request.header is not None and request.txn is not None
             context.tree.apply(request.header, request.txn)
@@ -113,7 +124,10 @@ class QuorumPeer:
         async def accepted(stream: object) -> None:
             await handler(cast(Connection, stream))
 
-        await self._network.serve(host, port, accepted, task_status=task_status)
+        try:
+            await self._network.serve(host, port, accepted, task_status=task_status)
+        except OSError as error:
+            raise SteppedDown(f"cannot listen on the quorum port {host or '*'}:{port}: {error}") from error
 
     def _connector(self, spec: ServerSpec) -> Callable[[], Awaitable[Connection]]:
         timeout_s = self.context.init_limit_s

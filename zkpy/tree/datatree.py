@@ -174,6 +174,20 @@ class DataTree:
 
     # -- changing ------------------------------------------------------------------------------------------
 
+    def show_config(self, text: bytes, version: int, time_ms: int) -> None:
+        """Make ``/zookeeper/config`` hold *text*: no transaction does that, and no digest covers it."""
+        node = self.nodes.get(paths.CONFIG)
+        if node is None:
+            node = self._built_in(self.acls.intern(((READ, "world", "anyone"),)))
+            self._link(paths.CONFIG, node)
+        self._touch(paths.CONFIG, node)
+        self.data_size += len(text) - len(node.data or b"")
+        node.data = text
+        node.version = -1
+        node.mzxid = version
+        node.mtime = time_ms
+        node.stat = None
+
     def apply(self, header: TxnHeader, txn: Txn) -> Result:
         """Carry out one transaction; ``last_zxid`` moves after all of it."""
         if self._views:

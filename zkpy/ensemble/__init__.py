@@ -1,0 +1,1 @@
+"""Ensembles on this machine: their directories and ports, their processes, and how they are."""
