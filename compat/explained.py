@@ -129,8 +129,8 @@ EXPLAINED: Final = (
         "A connection whose session another one has taken over, right after a third one of it was lost",
         "Closed.",
         "May stay open and silent.",
-        "A Java bug of timing: the late notice of the lost connection makes it forget the next one. Generated "
-        "scripts wait until the loss is noticed.",
+        "A Java bug of timing: the late notice of the lost connection makes it forget the next one. "
+        "Generated scripts wait until the loss is noticed.",
         ("sessions_are_resumed_with_their_password",),
     ),
     Explained(

@@ -234,6 +234,18 @@ def picture(client: Client) -> Tree:
     return tree
 
 
+def nodes_at(client: Client, paths: Sequence[str]) -> Tree:
+    """Those of *paths* that exist."""
+    tree: Tree = {}
+    answers = iter(client.calls(_reads(paths)))
+    for path in paths:
+        data, acl, _ = islice(answers, 3)
+        if not data.err and not acl.err:
+            body = _Body(data.body)
+            tree[path] = Node(body.buffer(), body.stat(), _Body(acl.body).acl())
+    return tree
+
+
 def _reads(paths: Iterable[str]) -> Iterator[Request]:
     for path in paths:
         yield wire.GET_DATA, wire.read_body(path)

@@ -111,7 +111,7 @@ def test_every_field_of_a_znode_is_compared() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playing, "SHORT_TIMEOUT_MS", 1500)
+    monkeypatch.setattr(playing, "SHORT_TIMEOUT_MS", 2500)
 
 
 @pytest.mark.usefixtures("quick")
