@@ -237,7 +237,10 @@ class Stage:
         if session.id:
             if self.enforced:
                 session.auth("digest", "u:p")
-            session.call(wire.CLOSE_SESSION)
+            if session.call(wire.CLOSE_SESSION).err is None:
+                raise TooSlow(f"{self.address}: a session expired before it could be closed")
+        elif reply.err is None and not step.session and step.zxid <= 0:
+            raise TooSlow(f"{self.address}: a session expired before it was opened")
         if reply.err is not None:
             session.until_end()
         session.drop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -127,9 +128,10 @@ class Client:
     @classmethod
     def fresh(cls, address: str, timeout_ms: int = CHECKER_TIMEOUT_MS) -> Self:
         """With a new session of the super user."""
+        started = time.monotonic()
         client = cls.connect(address, timeout_ms)
         if client is None:
-            raise Unanswered(f"{address} gave no session")
+            raise Unanswered(f"{address} gave no session, after {time.monotonic() - started:.1f} s")
         client.become_super()
         return client
 
