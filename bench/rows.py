@@ -5,7 +5,9 @@ from __future__ import annotations
 import fnmatch
 import resource
 import statistics
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +273,70 @@ def _run_load(kind: Kind, settings: Settings, wanted: list[Row]) -> Results:
         yield LOAD_MEMORY, {"value": statistics.median(memory), "all": memory}
 
 
+SNAPSHOT = Row("snapshot 1M", "writing a snapshot of these while one client reads: the file's time", "s")
+PAUSE = Row("snapshot 1M pause", "the longest that this client waits for an answer", "ms")
+SNAP_COUNT = 1_000
+"""A snapshot is due after half as many transactions at least."""
+AFTER_S = 0.5
+SNAPSHOT_LIMIT_S = 120.0
+_END = b"\0\0\0\1/"
+
+
+def _run_snapshot(kind: Kind, settings: Settings, wanted: list[Row]) -> Results:
+    path = snapshot.write_snapshot(settings.directory, settings.snapshot_nodes, LOAD_PARENTS)
+    rounds = []
+    for _ in range(settings.loads):
+        with running(kind, settings.directory, path, f"snapCount={SNAP_COUNT}\n") as server:
+            server.settle()
+            rounds.append(_snapshot_meanwhile(server, settings))
+    for row, key in ((SNAPSHOT, "seconds"), (PAUSE, "longest_ms")):
+        if row in wanted:
+            values = [found[key] for found in rounds]
+            extra = {"value": statistics.median(values), "best": min(values), "all": values}
+            yield row, extra | {"before_ms": [found["before_ms"] for found in rounds]}
+
+
+def _snapshot_meanwhile(server: Server, settings: Settings) -> dict[str, float]:
+    """Brings a snapshot about by writing gently, and reads all the time."""
+    known = {path.name for path in server.snapshot_files()}
+    request = wire.read(wire.GET_DATA, snapshot.node_path(0, 0))
+    writes = Job(wire.set_data(snapshot.node_path(1, 1), DATA), limit=SNAP_COUNT)
+
+    def longest_wait(until: float) -> float:
+        longest = 0.0
+        while (began := time.monotonic()) < until:
+            client.call(request)
+            longest = max(longest, time.monotonic() - began)
+        return longest * 1000
+
+    with server.client() as client, ThreadPoolExecutor(1) as beside:
+        longest_wait(time.monotonic() + AFTER_S)
+        before = longest_wait(time.monotonic() + AFTER_S)
+        writing = beside.submit(settings.generator.run, server.port, [writes], 1)
+        deadline = time.monotonic() + SNAPSHOT_LIMIT_S
+        longest, began, ended = 0.0, 0.0, 0.0
+        while not ended:
+            longest = max(longest, longest_wait(time.monotonic() + 0.002))
+            new = [path for path in server.snapshot_files() if path.name not in known]
+            began = began or (time.monotonic() if new else 0.0)
+            if any(path.name.startswith("snapshot.") and _is_whole(path) for path in new):
+                ended = time.monotonic()
+            elif time.monotonic() > deadline:
+                raise BenchError("no snapshot was taken")
+        longest = max(longest, longest_wait(time.monotonic() + AFTER_S))
+        writing.result()
+    return {"seconds": ended - began, "longest_ms": longest, "before_ms": before}
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file ends with a seal; Java writes it under its last name from the start."""
+    with path.open("rb") as file:
+        if file.seek(0, 2) < len(_END):
+            return False
+        file.seek(-len(_END), 2)
+        return file.read() == _END
+
+
 def _check_loaded(server: Server, per_parent: int) -> None:
     with server.client() as client:
         if client.child_count("/load") != LOAD_PARENTS:
@@ -341,6 +407,7 @@ GROUPS = (
     Group((START,), _run_start),
     Group((MEMORY_IDLE, MEMORY_FULL), _run_memory),
     Group((LOAD, LOAD_OWN, LOAD_MEMORY), _run_load),
+    Group((SNAPSHOT, PAUSE), _run_snapshot),
     Group((WATCHES,), _run_watches),
 )
 

@@ -151,7 +151,8 @@ def free_port() -> int:
 class Server:
     """A running server on its own fresh directory. ``ready_s`` is process start to first answered request."""
 
-    def __init__(self, kind: Kind, directory: Path, snapshot: Path | None = None) -> None:
+    def __init__(self, kind: Kind, directory: Path, snapshot: Path | None = None, more: str = "") -> None:
+        """*more* is appended to the zoo.cfg."""
         self.kind = kind
         self.directory = directory
         self.port = free_port()
@@ -162,7 +163,7 @@ class Server:
             (data / "version-2").mkdir()
             shutil.copyfile(snapshot, data / "version-2" / snapshot.name)
             os.sync()  # so that the write-back of the copy does not fall into the measured start
-        (directory / "zoo.cfg").write_text(_ZOO_CFG.format(data=data, port=self.port))
+        (directory / "zoo.cfg").write_text(_ZOO_CFG.format(data=data, port=self.port) + more)
         command = kind.command(directory)
         with (directory / "out.log").open("wb") as out:
             began = time.monotonic()
@@ -186,6 +187,11 @@ class Server:
         if self.process.poll() is not None:
             last_line = (self.log().strip().splitlines() or ["no output"])[-1]
             raise BenchError(f"exited with status {self.process.returncode} at its start: {last_line[:300]}")
+
+    def snapshot_files(self) -> list[Path]:
+        """Those that are whole and those being written, whatever they are called meanwhile."""
+        found = (self.directory / "data" / "version-2").iterdir()
+        return [path for path in found if "snapshot." in path.name]
 
     def client(self) -> wire.Client:
         return wire.Client(self.port)
@@ -255,8 +261,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(kind: Kind, directory: Path, snapshot: Path | None = None) -> Iterator[Server]:
-    server = Server(kind, directory / kind.name, snapshot)
+def running(kind: Kind, directory: Path, snapshot: Path | None = None, more: str = "") -> Iterator[Server]:
+    server = Server(kind, directory / kind.name, snapshot, more)
     try:
         yield server
     finally:

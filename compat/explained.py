@@ -125,6 +125,15 @@ EXPLAINED: Final = (
         ("hard_quotas_are_enforced",),
     ),
     Explained(
+        "connections-that-outlive-their-session",
+        "A connection whose session another one has taken over, right after a third one of it was lost",
+        "Closed.",
+        "May stay open and silent.",
+        "A Java bug of timing: the late notice of the lost connection makes it forget the next one. "
+        "Generated scripts wait until the loss is noticed.",
+        ("sessions_are_resumed_with_their_password",),
+    ),
+    Explained(
         "watches-of-a-null-path",
         "`addWatch` of a null path",
         "The same as the empty path; no event can concern it.",
@@ -142,8 +151,8 @@ EXPLAINED: Final = (
     ),
     Explained(
         "ephemerals-at-the-end-of-a-session",
-        "The order in which the ephemerals of a session go when some were created in the batch of its end",
-        "As if none were committed when the session ends.",
+        "The order in which the ephemerals of a session go when some came or went in the batch of its end",
+        "As if none of that were committed when the session ends.",
         "It depends on which of them are committed then.",
         "Timing. Otherwise the order, that of a hash table, is the same, and so are the events.",
         ("close_session_deletes_its_ephemerals_in_one_transaction",),

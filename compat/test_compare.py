@@ -17,8 +17,9 @@ from kazoo.exceptions import BadVersionError, NoAuthError, NoNodeError, NotEmpty
 from kazoo.protocol.states import WatchedEvent
 from kazoo.security import make_digest_acl
 
-from compat import realzk
+from compat import realzk, wire
 from compat.zkpyserver import environment
+from tests.compare.world import Client
 
 CLIENTS = 4
 ROUNDS = 40
@@ -43,9 +44,9 @@ class Comparison:
 
 
 @contextmanager
-def comparison(address: str, folder: Path) -> Iterator[Comparison]:
+def comparison(address: str, folder: Path, *more: str) -> Iterator[Comparison]:
     report = folder / "findings.jsonl"
-    options = ["--with", address, "--listen", "127.0.0.1:0", "--report", str(report)]
+    options = ["--with", address, "--listen", "127.0.0.1:0", "--report", str(report), *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "zkpy", "compare", *options, "-Dzookeeper.extendedTypesEnabled=true"],
         stdout=subprocess.PIPE,
@@ -230,3 +231,80 @@ def test_a_difference_is_found(tmp_path: Path) -> None:
     assert status == 1
     assert "* data: 'one' | 'other'" in said
     assert [found["operation"] for found in findings if "data" in str(found["differing"])] == ["getData"]
+
+
+def raw_client(address: str, timeout_ms: int = 10_000) -> Client:
+    client = Client(address)
+    client.connect(timeout_ms=timeout_ms)
+    return client
+
+
+def deleted(client: Client) -> set[str]:
+    """The paths of the next NodeDeleted."""
+    while True:
+        frame = client.receive()
+        assert frame is not None
+        if frame[:4] == wire.i32(-1) and frame[16:20] == wire.i32(2):
+            return {frame[28:].decode()}
+
+
+def test_what_servers_remove_by_themselves_is_no_difference(tmp_path: Path) -> None:
+    """Containers, TTL znodes and the ephemerals of silent sessions, while others write."""
+    properties = {"zookeeper.extendedTypesEnabled": "true", "znode.container.checkIntervalMs": "300"}
+    (tmp_path / "zoo.cfg").write_text("tickTime=500\ndataDir=/nonexistent\nclientPort=1\n")
+    options = [str(tmp_path / "zoo.cfg"), "-Dznode.container.checkIntervalMs=300"]
+    with (
+        realzk.RealServer({"tickTime": "500"}, properties) as real,
+        comparison(real.address, tmp_path, *options) as compared,
+    ):
+        writer, watcher = raw_client(compared.address), raw_client(compared.address)
+        assert watcher.call(wire.ADD_WATCH, wire.text("/own") + wire.i32(1)) == 0
+        assert (writer.create("/own"), writer.create("/plain")) == (0, 0)
+        for turn in range(3):
+            silent = raw_client(compared.address, 1000)
+            assert silent.create(f"/own/e{turn}", flags=1) == 0
+            ttl = wire.create_body(f"/own/t{turn}", flags=5, ttl=200)
+            assert writer.call(wire.CREATE_TTL, ttl) == 0
+            container = wire.create_body(f"/own/c{turn}", flags=4)
+            assert writer.call(wire.CREATE_CONTAINER, container) == 0
+            assert writer.create(f"/own/c{turn}/x") == 0
+            assert writer.call(wire.DELETE, wire.text(f"/own/c{turn}/x") + wire.i32(-1)) == 0
+            gone: set[str] = set()
+            while not {f"/own/{kind}{turn}" for kind in "etc"} <= gone:
+                gone |= deleted(watcher)
+                assert writer.set("/plain", b"%d" % turn) == 0
+                assert writer.get("/plain") == 0
+            silent.wire.close()
+        with raw_change(real.address):
+            assert writer.get("/plain") == 0
+        writer.close()
+        watcher.close()
+        status, said, findings = compared.end()
+    differences = [found for found in findings if found["kind"] == "difference"]
+    assert [found["operation"] for found in differences] == ["getData"], said
+    assert "data" in str(differences[0]["differing"])
+    assert status == 1
+
+
+@contextmanager
+def raw_change(address: str) -> Iterator[None]:
+    """Change the real server's /plain, without the proxy."""
+    direct = raw_client(address)
+    assert direct.set("/plain", b"other") == 0
+    yield
+    direct.close()
+
+
+def test_a_killed_server_is_told_as_that(tmp_path: Path) -> None:
+    with realzk.RealServer() as real, comparison(real.address, tmp_path) as compared:
+        with clients(compared.address, 2) as (one, two):
+            one.create("/a", b"")
+            real.kill()
+            assert (one.get("/a")[0], two.get("/a")[0]) == (b"", b"")
+            with clients(compared.address, 1) as (three,):
+                assert three.get("/a")[0] == b""
+        status, said, _ = compared.end()
+    assert status == 1
+    assert said.count("note: the comparison has ended (the real server cannot be reached any more)") == 1
+    assert "nothing more is compared on this connection" not in said
+    assert "differences: 1\n" in said

@@ -43,12 +43,15 @@ def grown(size: int, count: int) -> int:
     return size
 
 
-def copied_paths(paths: Sequence[bytes], more: Sequence[bytes] = ()) -> list[bytes]:
-    """The order of a copy that is made of a set of paths, with *more* added to the copy."""
+def copied_paths(paths: Sequence[bytes], most: int, more: Sequence[bytes] = ()) -> list[bytes]:
+    """The order of a copy that is made of a set of paths, with *more* added to the copy.
+
+    The set had *most* members at a time: its table does not shrink.
+    """
     if len(paths) + len(more) > LONGEST:
         return [*paths, *more]
     hashes = {path: string_hash(path.decode("utf-8", "replace")) for path in (*paths, *more)}
-    found = in_table(paths, grown(SMALLEST_TABLE, len(paths)), hashes.__getitem__)
+    found = in_table(paths, grown(SMALLEST_TABLE, most), hashes.__getitem__)
     size = 1
     while paths and size < int(len(paths) / 0.75 + 1):
         size *= 2

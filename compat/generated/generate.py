@@ -188,8 +188,8 @@ class Generator:
         return Requests(session, tuple(self._batch(self.random.randint(2, 8))))
 
     def _closed(self, session: str) -> Step:
-        # An ephemeral right before the end is listed where chance puts it.
-        ops = tuple(op for op in self._batch(3) if not makes_ephemeral(op)) if self._chance(0.3) else ()
+        # How an end lists its ephemerals depends on which of the changes right before it are committed.
+        ops = tuple(op for op in self._batch(3) if not touches_ephemerals(op)) if self._chance(0.3) else ()
         self.model.close(session)
         self.watched[session].clear()
         return Close(session, not ops and self._chance(0.3), ops)
@@ -555,9 +555,11 @@ def generate(seed: int, length: int, profile: str | None = None) -> GeneratedScr
     return script
 
 
-def makes_ephemeral(op: Op) -> bool:
-    """Whether an ephemeral may come of it."""
-    return (op.code in CREATES and op.flags in (1, 3)) or any(map(makes_ephemeral, op.ops))
+def touches_ephemerals(op: Op) -> bool:
+    """Whether an ephemeral may come or go."""
+    if op.code == wire.DELETE or (op.code in CREATES and op.flags in (1, 3)):
+        return True
+    return any(map(touches_ephemerals, op.ops))
 
 
 def unreadable(op: Op) -> bool:

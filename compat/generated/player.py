@@ -127,8 +127,7 @@ class Stage:
             case Close(name, drop, ops):
                 session = self._ready(name)
                 if drop:
-                    session.drop()
-                    self._sessions[name] = None
+                    self._resume(name, "drop")
                     session = self._ready(name)
                 self._close(name, session, ops)
             case Expire(ops):
@@ -200,7 +199,13 @@ class Stage:
         elif how == "ahead":
             fields["zxid"] = 1 << 60
         if how in ("drop", "old"):
+            # A real server that notices the loss after the new connection may forget about that one.
             old.drop()
+            self._sessions[name] = None
+            alive = f"zk_num_alive_connections\t{self.connections()}\n"
+            self._until(
+                lambda: alive in four_letters(self._port, "mntr"), "the connection is noticed as lost"
+            )
         elif how != "ahead":
             old.ping()  # a real server can close for another only a connection that it has taken in
         new = self._connection(name)
@@ -232,7 +237,10 @@ class Stage:
         if session.id:
             if self.enforced:
                 session.auth("digest", "u:p")
-            session.call(wire.CLOSE_SESSION)
+            if session.call(wire.CLOSE_SESSION).err is None:
+                raise TooSlow(f"{self.address}: a session expired before it could be closed")
+        elif reply.err is None and not step.session and step.zxid <= 0:
+            raise TooSlow(f"{self.address}: a session expired before it was opened")
         if reply.err is not None:
             session.until_end()
         session.drop()

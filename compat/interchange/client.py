@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -127,9 +128,10 @@ class Client:
     @classmethod
     def fresh(cls, address: str, timeout_ms: int = CHECKER_TIMEOUT_MS) -> Self:
         """With a new session of the super user."""
+        started = time.monotonic()
         client = cls.connect(address, timeout_ms)
         if client is None:
-            raise Unanswered(f"{address} gave no session")
+            raise Unanswered(f"{address} gave no session, after {time.monotonic() - started:.1f} s")
         client.become_super()
         return client
 
@@ -231,6 +233,18 @@ def picture(client: Client) -> Tree:
             prefix = "" if path == "/" else path
             below += [f"{prefix}/{name}" for name in _Body(children.body).strings()]
         level = below
+    return tree
+
+
+def nodes_at(client: Client, paths: Sequence[str]) -> Tree:
+    """Those of *paths* that exist."""
+    tree: Tree = {}
+    answers = iter(client.calls(_reads(paths)))
+    for path in paths:
+        data, acl, _ = islice(answers, 3)
+        if not data.err and not acl.err:
+            body = _Body(data.body)
+            tree[path] = Node(body.buffer(), body.stat(), _Body(acl.body).acl())
     return tree
 
 

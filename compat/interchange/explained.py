@@ -35,7 +35,9 @@ EXPLAINED: Final = (
         "that right when it replays the log, 3.8.0 does not, and such znodes stay unreadable there. So the "
         "cases let 3.8.0 take its snapshots when it starts only; 3.9.5 and zkpy take many while the content "
         "is written. zkpy passes over such a snapshot and uses the one before with the logs after that, or, "
-        "where there is none before, takes it and checks that the log gives all the missing ACLs.",
+        "where there is none before, takes it and checks that the log gives all the missing ACLs. Rarely "
+        "3.9.5 itself does not start on such a snapshot of its own (`Failed to fetch acls`); where that "
+        "happens before zkpy has seen the directory, the case begins again.",
     ),
     (
         "One mismatch after Java's snapshots during writes",
@@ -48,6 +50,13 @@ EXPLAINED: Final = (
         "When a Java server removes ephemerals of lost sessions while it loads, the snapshot which it takes "
         "at its start still has the digest of before. zkpy notices at the first entry of the log, and "
         "computes the digest itself.",
+    ),
+    (
+        "A log that ends before its header does, on Java",
+        "3.8.0 does not start on an empty last log, and neither 3.8.0 nor 3.9.5 on one with half a header. "
+        "zkpy names a log when its header and first transactions are written, so a killed process leaves no "
+        "such file. A power cut can, with any server: start zkpy once, which removes it, or remove it "
+        "yourself, as nothing is in there.",
     ),
     (
         "snappy on 3.8.0",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from kazoo.client import KazooClient
 
 import zkpy.testing
+from tests.compare.world import Client
 
 
 @contextmanager
@@ -116,6 +119,113 @@ def test_a_zkpy_that_runs_already(tmp_path: Path) -> None:
         assert end(process)[0] == 0
         with kazoo_client(ours.hosts) as direct:
             assert direct.exists("/a") is not None
+
+
+def test_a_signal_ends_the_beginning(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "zkpy", "compare", "--wait", "600", "--with", address],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
+    assert (process.returncode, out) == (2, "")
+    assert err == "zkpy compare: ended by a signal before it began\n"
+
+
+@contextmanager
+def server_process(cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server that can be stopped."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zkpy", "serve", "--memory", "--port", "0"],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().split()[2]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_second_signal_ends_the_end(tmp_path: Path) -> None:
+    with (
+        server_process(tmp_path) as (real, address),
+        compare("--with", address, "--wait", "600", cwd=tmp_path) as (process, words),
+    ):
+        real.send_signal(signal.SIGSTOP)
+        os.waitpid(real.pid, os.WUNTRACED)
+        client = Client(words[3])
+        client.connect()  # that is zkpy's answer; the real server's does not come
+        assert client.session
+        process.send_signal(signal.SIGTERM)
+        status, out = end(process)
+        client.wire.close()
+    assert status == 0
+    assert out.startswith("note: not everything was compared: ended by a second signal")
+    assert out.endswith("differences: 0\n")
+
+
+def test_any_number_of_signals_is_no_error(tmp_path: Path) -> None:
+    with zkpy.testing.Server() as real, compare("--with", real.hosts, cwd=tmp_path) as (process, _):
+        for _ in range(1000):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.005)
+                break
+            process.send_signal(signal.SIGINT)
+        status, out = end(process)
+    assert status == 0
+    assert out.endswith("differences: 0\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_report_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    with (
+        zkpy.testing.Server() as real,
+        compare("--with", real.hosts, "--report", "/dev/full", cwd=tmp_path) as (process, words),
+    ):
+        with kazoo_client(real.hosts) as direct:
+            direct.create("/a", b"")
+        with kazoo_client(words[3]) as client:
+            for _ in range(3):
+                assert client.exists("/a") is None
+            client.create("/b")
+        status, out = end(process)
+    assert status == 1
+    assert out.count("note: the report file cannot be written: No space left on device") == 1
+    assert out.count("difference 3: exists") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_findings_that_cannot_be_printed_end_nothing(tmp_path: Path) -> None:
+    code = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n"
+    code += "from zkpy.cli.compare import _say\n_say('one'); _say('two')"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
+
+
+def test_ipv6_addresses_have_brackets(tmp_path: Path) -> None:
+    nowhere = "[2001:db8::1]:1"
+    said = fails("--with", nowhere, "--wait", "0.3", cwd=tmp_path)
+    assert f"cannot use the real server at {nowhere}: " in said
+    with zkpy.testing.Server() as real:
+        assert f"cannot listen on {nowhere}: " in fails(
+            "--with", real.hosts, "--listen", nowhere, cwd=tmp_path
+        )
 
 
 def fails(*args: str, cwd: Path) -> str:

@@ -15,6 +15,10 @@ from zkpy.compare.pairs import Pairs
 from zkpy.compare.report import Report
 from zkpy.compare.screen import BEHIND_CLOSE, CONNECT, NOT_WITHSTOOD, Request, read_request
 
+DELETED = 2
+CHANGED = 3
+CHILDREN = 4
+
 
 class Bench:
     """A matcher with a session (0x1 on zkpy, 0x2 on the real server), a clock and a list of findings."""
@@ -28,6 +32,7 @@ class Bench:
         self.matcher = Matcher(
             self.pairs, self.report, "a client", lambda: self.now_s, ("1.1.1.1", "2.2.2.2")
         )
+        self.first = self.matcher
         self.connect(accepted(1), accepted(2))
 
     def connect(self, zkpy: bytes, real: bytes, **fields: Any) -> None:
@@ -49,17 +54,47 @@ class Bench:
         self.matcher.arrived(ZKPY, pack(">iqi", 1, zxids[0], 0) + zkpy)
         self.matcher.arrived(REAL, pack(">iqi", 1, zxids[1], 0) + real)
 
-    def event(self, side: Any, path: str = "/a", zxid: int | None = None) -> None:
+    def event(self, side: Any, path: str = "/a", zxid: int | None = None, type: int = CHANGED) -> None:
         number = (11, 51)[side] if zxid is None else zxid
-        self.matcher.arrived(side, pack(">iqiii", -1, number, 0, 3, 3) + wire.text(path))
+        self.matcher.arrived(side, pack(">iqiii", -1, number, 0, type, 3) + wire.text(path))
+
+    def alone(self, side: Any, path: str, type: int) -> str | None:
+        """Why an event is explained that only one server sends."""
+        self.event(side, path, type=type)
+        self.matcher.give_up(self.now_s)
+        return self.reason()
+
+    def reason(self) -> str | None:
+        reason: str | None = self.found[-1]["reason"]
+        return reason
+
+    def errors(self, zkpy: int, real: int) -> None:
+        self.matcher.arrived(ZKPY, pack(">iqi", 1, 11, zkpy) + (b"" if zkpy else stat()))
+        self.matcher.arrived(REAL, pack(">iqi", 1, 51, real) + (b"" if real else stat()))
+
+    def create(self, path: str, flags: int = 0, zxids: tuple[int, int] = (11, 51), made: str = "") -> None:
+        self.ask(
+            opcodes.CREATE_CONTAINER if flags == 4 else opcodes.CREATE2, wire.create_body(path, flags=flags)
+        )
+        answer = wire.text(made or path)
+        self.answer(answer + stat(), answer + stat(), zxids=zxids)
+
+    def zxids(self, zkpy: int, real: int) -> list[str | None]:
+        """The reasons of what is found about an answer with these."""
+        before = len(self.found)
+        self.ask(opcodes.PING)
+        self.answer(zxids=(zkpy, real))
+        return [found["reason"] for found in self.found[before:]]
 
 
 def accepted(session: int, timeout_ms: int = 10_000) -> bytes:
     return pack(">iiqi16s?", 0, timeout_ms, session, 16, b"p" * 16 if session else bytes(16), False)
 
 
-def stat(owner: int = 0, mzxid: int = 0, version: int = 0) -> bytes:
-    return pack(">qqqqiiiqiiq", 0, mzxid, 0, 0, version, 0, 0, owner, 0, 0, 0)
+def stat(
+    owner: int = 0, mzxid: int = 0, version: int = 0, cversion: int = 0, children: int = 0, pzxid: int = 0
+) -> bytes:
+    return pack(">qqqqiiiqiiq", 0, mzxid, 0, 0, version, cversion, 0, owner, 0, children, pzxid)
 
 
 @pytest.fixture
@@ -145,33 +180,232 @@ def test_an_event_that_only_one_server_sends_is_given_up(bench: Bench, side: Any
     assert bench.report.differences == 2
 
 
-def test_while_a_session_expires_differences_are_explained(bench: Bench) -> None:
+@pytest.fixture
+def other(bench: Bench) -> Bench:
+    """A session that speaks while the first one, 0x1 with /p/e1 and /p/e2, is expiring."""
+    for path in ("/p/e1", "/p/e2"):
+        bench.create(path, flags=1)
+    bench.create("/p/s-", flags=3, made="/p/s-0000000002")
+    first, bench.matcher = (
+        bench.matcher,
+        Matcher(bench.pairs, bench.report, "other", lambda: bench.now_s, ("1.1.1.1", "2.2.2.2")),
+    )
+    bench.now_s = 105.0
+    bench.connect(accepted(3), accepted(4))
     bench.now_s = 110.0
-    bench.ask(opcodes.PING)
-    bench.answer(zxids=(12, 51))
-    bench.ask(opcodes.EXISTS, wire.read_body("/e"))
-    bench.answer(stat(), b"")
-    bench.event(ZKPY)
-    bench.matcher.give_up(110.0)
-    bench.matcher.note_end("something")
-    assert {found["reason"] for found in bench.found} == {EXPIRING}
-    assert bench.report.differences == 0
+    bench.first = first
+    return bench
 
 
-def test_znodes_that_servers_remove_move_zxids(bench: Bench) -> None:
-    bench.ask(opcodes.CREATE_CONTAINER, wire.create_body("/c", flags=4))
-    bench.answer(zxids=(11, 51))
-    bench.ask(opcodes.PING)
-    bench.answer(zxids=(13, 52))
-    bench.ask(opcodes.PING)
-    bench.answer(zxids=(13, 53))
+def test_while_a_session_expires_its_ephemerals_are_explained(other: Bench) -> None:
+    for path in ("/p/e1", "/p/s-0000000002"):
+        other.ask(opcodes.EXISTS, wire.read_body(path))
+        other.errors(0, -101)
+        assert other.reason() == EXPIRING
+    other.ask(opcodes.CREATE, wire.create_body("/p/e2"))
+    other.errors(-110, 0)
+    assert other.reason() == EXPIRING
+    for path, type in (("/p/e1", DELETED), ("/p/e1", CHANGED), ("/p", CHILDREN)):
+        assert other.alone(REAL, path, type) == EXPIRING
+    multi = [(opcodes.CREATE, wire.create_body("/x")), (opcodes.CREATE, wire.create_body("/p/e2"))]
+    other.ask(opcodes.MULTI, wire.multi_body(multi))
+    failed = b"".join(wire.header(-1, err=err) + wire.i32(err) for err in (0, -110))
+    done = b"".join(wire.header(1, err=0) + wire.text(path) for path in ("/x", "/p/e2"))
+    end = wire.header(-1, done=True)
+    other.matcher.arrived(ZKPY, pack(">iqi", 1, 11, 0) + failed + end)
+    other.matcher.arrived(REAL, pack(">iqi", 1, 51, 0) + done + end)
+    assert other.reason() == EXPIRING
+    assert other.report.differences == 0
+
+
+def test_while_a_session_expires_parents_may_have_other_children(other: Bench) -> None:
+    other.ask(opcodes.EXISTS, wire.read_body("/p"))
+    other.answer(stat(cversion=4, children=3, pzxid=11), stat(cversion=5, children=2, pzxid=52))
+    other.ask(opcodes.GET_CHILDREN, wire.read_body("/p"))
+    other.answer(wire.texts(["e1", "e2"]), wire.texts(["e1"]))
+    other.ask(opcodes.GET_ALL_CHILDREN_NUMBER, wire.text("/"))
+    other.answer(wire.i32(7), wire.i32(6))
+    assert [found["reason"] for found in other.found] == [EXPIRING] * 3
+    other.ask(opcodes.EXISTS, wire.read_body("/p"))
+    other.answer(stat(version=1), stat(version=2))
+    other.ask(opcodes.GET_CHILDREN, wire.read_body("/q"))
+    other.answer(wire.texts(["e1", "e2"]), wire.texts(["e1"]))
+    assert [found["differing"] for found in other.found[3:]] == [["stat.version"], ["children"]]
+    assert other.report.differences == 2
+
+
+def test_while_a_session_expires_everything_else_is_compared(other: Bench) -> None:
+    other.ask(opcodes.GET_DATA, wire.read_body("/plain"))
+    other.answer(wire.text("one") + stat(), wire.text("other") + stat())
+    assert other.reason() is None
+    other.ask(opcodes.EXISTS, wire.read_body("/plain"))
+    other.errors(0, -101)
+    assert other.reason() is None
+    assert other.alone(REAL, "/plain", CHANGED) is None
+    assert other.alone(REAL, "/p", CHANGED) is None
+    other.matcher.note_end("something")
+    assert other.reason() is None
+    reads = [(opcodes.GET_DATA, wire.read_body(path)) for path in ("/p/e1", "/plain")]
+    other.ask(opcodes.MULTI_READ, wire.multi_body(reads))
+    there = wire.header(4, err=0) + wire.text("e") + stat()
+    gone = wire.header(-1, err=-101) + wire.i32(-101)
+    end = wire.header(-1, done=True)
+    for side, first, data in ((ZKPY, there, "one"), (REAL, gone, "other")):
+        plain = wire.header(4, err=0) + wire.text(data) + stat()
+        other.matcher.arrived(side, pack(">iqi", 1, 11 + 40 * side, 0) + first + plain + end)
+    assert other.reason() is None
+    assert other.report.differences == len(other.found) == 6
+
+
+def test_while_a_session_expires_its_own_connection_may_end(other: Bench) -> None:
+    other.matcher = other.first
+    other.matcher.note_end("something")
+    assert other.reason() == EXPIRING
+    assert other.alone(ZKPY, "/plain", CHANGED) == EXPIRING
+
+
+def test_an_event_of_an_expiring_session_is_explained_afterwards(other: Bench) -> None:
+    other.event(ZKPY, "/p/e1", type=DELETED)
+    other.now_s = 130.0
+    other.matcher.give_up(other.now_s)
+    assert other.reason() == EXPIRING
+    other.ask(opcodes.EXISTS, wire.read_body("/p/e1"))
+    other.errors(0, -101)
+    assert other.reason() is None
+
+
+def test_an_event_at_its_own_time_moves_no_other(other: Bench) -> None:
+    events = [("/p/e1", DELETED), ("/plain", CHANGED)]
+    for side, order in ((ZKPY, events), (REAL, events[::-1])):
+        for path, type in order:
+            other.event(side, path, type=type)
+    assert [found["reason"] for found in other.found] == [EXPIRING]
+    assert other.found[0]["zkpy"]["path"] == "/p/e1"
+
+
+def test_an_ephemeral_that_was_deleted_is_an_ordinary_path(bench: Bench) -> None:
+    bench.create("/e", flags=1)
+    bench.ask(opcodes.DELETE, wire.text("/e") + wire.i32(-1))
+    bench.answer()
+    bench.now_s = 110.0
+    assert bench.pairs.expiring(bench.now_s)
+    assert bench.pairs.sessions.leaving() == set()
+
+
+def test_a_session_that_only_one_server_knows_stays_explained(other: Bench) -> None:
+    other.connect(accepted(1), accepted(0, 0), session=1)
+    assert other.reason() == EXPIRING
+    other.now_s = 120.0
+    other.ask(opcodes.EXISTS, wire.read_body("/p/e1"))
+    other.errors(0, -101)
+    assert other.reason() == EXPIRING
+    third = other.pairs.sessions.find(3)
+    assert third is not None
+    other.pairs.sessions.touch(third, other.now_s)
+    other.connect(accepted(0, 0), accepted(4), session=3)
+    assert other.reason() is None
+
+
+def test_containers_explain_their_own_events_only(bench: Bench) -> None:
+    bench.create("/d/c", flags=4)
+    for path, type in (("/d/c", DELETED), ("/d", CHILDREN)):
+        assert bench.alone(ZKPY, path, type) == SWEEPING
+        assert bench.alone(REAL, path, type) == SWEEPING
+    for path, type in (
+        ("/a", CHANGED),
+        ("/d/c", CHANGED),
+        ("/d", DELETED),
+        ("/", CHILDREN),
+        ("/d/c", CHILDREN),
+    ):
+        assert bench.alone(REAL, path, type) is None
+    bench.ask(opcodes.DELETE, wire.text("/d/c") + wire.i32(-1))
+    bench.answer()
+    assert bench.alone(REAL, "/d/c", DELETED) is None
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_container_that_both_servers_have_removed_moves_zxids_no_more(bench: Bench, watched: bool) -> None:
+    for path, number in (("/c", 11), ("/d", 13)):
+        bench.create(path, flags=4, zxids=(number, number + 40))
+        bench.create(f"{path}/x", zxids=(number + 1, number + 41))
+    assert bench.zxids(15, 54) == []  # zkpy has removed /c
+    if watched:
+        for side in (ZKPY, REAL):
+            bench.event(side, "/c", zxid=15 + 40 * side, type=DELETED)
+    else:
+        bench.ask(opcodes.EXISTS, wire.read_body("/c"))
+        for side in (ZKPY, REAL):
+            bench.matcher.arrived(side, pack(">iqi", 1, 15 + 40 * side, -101))
     assert [found["reason"] for found in bench.found] == [SWEEPING]
-    bench.event(ZKPY)
-    bench.matcher.give_up(100.0)
-    assert bench.found[-1]["reason"] == SWEEPING
-    bench.ask(opcodes.EXISTS, wire.read_body("/a"))
-    bench.answer(stat(version=1), stat())
-    assert bench.report.differences == 1
+    assert bench.zxids(16, 56) == []
+    assert bench.zxids(17, 58) == []  # the real server has removed /d
+    assert bench.zxids(18, 60) == [None]
+    assert bench.zxids(20, 61) == []  # and now zkpy
+    assert bench.zxids(22, 62) == [None]
+
+
+def test_zxids_drift_when_a_container_can_be_removed(bench: Bench) -> None:
+    bench.create("/c", flags=4)
+    assert bench.zxids(12, 53) == [None]  # it has had no child yet
+    bench.create("/c/x", zxids=(13, 54))
+    assert bench.zxids(14, 54) == []  # zkpy has removed it
+    assert bench.zxids(14, 55) == [SWEEPING]  # and now the real server
+    bench.ask(opcodes.EXISTS, wire.read_body("/"))
+    bench.answer(stat(pzxid=14), stat(pzxid=55), zxids=(15, 56))
+    assert bench.found[-1]["differing"] == ["stat.pzxid"]
+    assert bench.reason() == SWEEPING
+    assert bench.zxids(16, 58) == [None]
+    assert bench.zxids(17, 58) == [None]
+    bench.ask(opcodes.EXISTS, wire.read_body("/d"))
+    bench.answer(stat(pzxid=14), stat(pzxid=55), zxids=(18, 60))
+    assert bench.reason() is None
+
+
+def test_zxids_drift_when_a_ttl_is_over_and_by_as_many(bench: Bench) -> None:
+    for number in (1, 2):
+        body = wire.create_body(f"/t{number}", flags=5, ttl=60_000)
+        bench.ask(opcodes.CREATE_TTL, body)
+        answer = wire.text(f"/t{number}") + stat()
+        bench.answer(answer, answer, zxids=(10 + number, 50 + number))
+    assert bench.zxids(13, 54) == [None]
+    bench.now_s = 160.0
+    assert bench.zxids(14, 58) == [None]
+    assert bench.zxids(15, 61) == []
+    assert bench.zxids(16, 63) == [None]
+
+
+def test_an_event_shows_that_a_container_is_removed(bench: Bench) -> None:
+    bench.create("/c", flags=4)
+    bench.event(REAL, "/c", zxid=52, type=DELETED)
+    assert bench.zxids(12, 53) == []
+
+
+def test_transactions_are_learned_from(bench: Bench) -> None:
+    made = [("/c", 19, 4), ("/e", 1, 1)]
+    bench.ask(opcodes.MULTI, wire.multi_body([(op, wire.create_body(path, flags=n)) for path, op, n in made]))
+    answer = wire.header(19, err=0) + wire.text("/c") + stat() + wire.header(1, err=0) + wire.text("/e")
+    bench.answer(answer + wire.header(-1, done=True), answer + wire.header(-1, done=True))
+    assert bench.found == []
+    assert bench.alone(REAL, "/c", DELETED) == SWEEPING
+    bench.now_s = 110.0
+    assert bench.pairs.expiring(bench.now_s)
+    assert bench.pairs.sessions.leaving() == {b"/e"}
+    bench.matcher.sent(read_request(pack(">ii", 1, opcodes.CLOSE_SESSION)), ZKPY)
+    bench.matcher.sent(read_request(pack(">ii", 1, opcodes.CLOSE_SESSION)), REAL)
+    bench.answer(zxids=(12, 52))
+    assert bench.pairs.sessions.leaving() == set()
+
+
+def test_a_clock_that_is_wrong_is_told_once(bench: Bench) -> None:
+    notes: list[str] = []
+    bench.report = Report(None, None, note=notes.append)
+    bench.matcher = Matcher(bench.pairs, bench.report, "a client", lambda: bench.now_s)
+    for _ in range(2):
+        bench.ask(opcodes.EXISTS, wire.read_body("/a"))
+        bench.answer(*(pack(">qqqq", 0, 0, time, time) + stat()[32:] for time in (4_600_000, 1_000_000)))
+    (note,) = notes
+    assert "the real server's clock is 3600 s behind zkpy's" in note
 
 
 def test_what_was_not_sent_is_explained_with_its_event(bench: Bench) -> None:

@@ -113,6 +113,7 @@ def test_a_session_that_speaks_or_is_closed_does_not_expire() -> None:
     assert sessions.expiring(18.0)
     sessions.touch(one, 18.1)
     assert not sessions.expiring(18.2)
+    assert sessions.expiring(28.1)
 
 
 def test_owners_are_sessions() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 
 from compat import wire
 from tests.compare.world import World, open_world
-from zkpy.compare.proxy import listen, text
+from zkpy.compare.proxy import Comparison, listen
+from zkpy.compare.report import Report, address_text
 
 pytestmark = pytest.mark.trio
 
@@ -126,6 +128,104 @@ async def test_an_expired_session_is_no_difference() -> None:
         assert world.report.compared["event"] == 1
 
 
+async def test_plain_data_is_compared_while_another_session_expires() -> None:
+    options = {"tick_time_ms": 100}
+    async with open_world(zkpy=options, real=options) as world:
+
+        def script() -> None:
+            client = world.client(timeout_ms=2000)
+            client.create("/plain", b"one")
+            silent = world.client(timeout_ms=200)
+            assert silent.create("/e", flags=1) == 0
+            world.client(world.real.hosts).set("/plain", b"other")
+            assert client.get("/e", watch=1) == 0
+            assert client.receive() is not None
+            assert client.get("/plain") == 0
+
+        await world.play(script)
+        (found,) = [one for one in world.records if one["kind"] == "difference"]
+        assert (found["zkpy"]["data"], found["real"]["data"]) == ("one", "other")
+
+
+async def test_a_real_server_at_work_is_there() -> None:
+    async with open_world() as world:
+        before = world.real.node.server.tree.last_zxid
+        assert await world.comparison.real_is_there()
+        assert world.real.node.server.tree.last_zxid == before
+        async with world.real.outage():
+            assert not await world.comparison.real_is_there()
+
+
+async def test_a_port_that_only_accepts_is_no_server_at_work() -> None:
+    async with open_world(wait_s=0.3) as world:
+        listeners = await listen("127.0.0.1", 0)
+        world.comparison.real = ("127.0.0.1", listeners[0].socket.getsockname()[1])
+        assert not await world.comparison.real_is_there()  # nobody answers
+        ending = False
+        life = trio.CancelScope()
+
+        async def close(stream: trio.SocketStream) -> None:
+            await stream.aclose()
+            if ending:
+                life.cancel()
+
+        async def serve() -> None:
+            with life:
+                await trio.serve_listeners(close, listeners)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            assert await world.comparison.real_is_there()  # it has too many connections
+            world.comparison.wait_s = 10.0
+            ending = True
+            with trio.fail_after(1.5):
+                assert not await world.comparison.real_is_there()  # it is just ending
+
+
+async def test_the_end_does_not_wait_for_each_connection_in_turn(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = Comparison(("", 0), ("", 0), Report())
+
+    class Slow:
+        given_up = False
+
+        async def settle(self) -> None:
+            await trio.sleep(1)
+
+        def give_up(self) -> None:
+            self.given_up = True
+
+    links = [Slow() for _ in range(10)]
+    monkeypatch.setattr(comparison, "links", set(links))
+    begun_s = trio.current_time()
+    await comparison.finish()
+    assert trio.current_time() - begun_s < 2
+    assert all(link.given_up for link in links)
+
+
+async def test_an_end_that_is_cut_short_reports_what_is_there() -> None:
+    async with open_world(wait_s=30.0) as world:
+
+        def script() -> None:
+            client = world.client()
+            client.call(wire.EXISTS, wire.read_body("/a", 1))
+            world.client(world.real.hosts).create("/a")
+
+        await world.play(script)
+        link = next(iter(world.comparison.links))
+        with trio.fail_after(10):
+            while link._matcher.oldest_event_s() is None:
+                await trio.sleep(0.01)
+        await world.comparison.gate.acquire()  # as if an answer was missing
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.comparison.finish)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        (event,) = world.records
+        assert event["real"]["path"] == "/a"
+
+
 async def test_listening() -> None:
     first = await listen("127.0.0.1", 0)
     port = first[0].socket.getsockname()[1]
@@ -135,7 +235,7 @@ async def test_listening() -> None:
         await listen("127.0.0.1", port)
     for listener in (*first, *second):
         await listener.aclose()
-    assert text(("::1", 5)) == "[::1]:5"
+    assert address_text(("::1", 5)) == "[::1]:5"
 
 
 async def test_an_error_of_the_comparison_ends_one_connection(

@@ -73,18 +73,6 @@ def test_what_zkpy_refuses_and_the_real_server_does() -> None:
 @pytest.mark.parametrize("body", [b"", b"\0", wire.header(21), wire.header(1) + b"\0\0"])
 def test_multis_that_nobody_can_read(body: bytes) -> None:
     assert made(opcodes.MULTI, body).withheld is None
-    assert not made(opcodes.MULTI, body).sweepable
-
-
-def test_znodes_that_a_server_removes_by_itself() -> None:
-    container = (opcodes.CREATE_CONTAINER, wire.create_body("/c", flags=4))
-    flagged = (opcodes.CREATE, wire.create_body("/c", flags=4))
-    plain = (opcodes.CREATE, wire.create_body("/c"))
-    assert made(*container).sweepable
-    assert not made(*plain).sweepable
-    assert made(opcodes.MULTI, wire.multi_body([plain, container])).sweepable
-    assert made(opcodes.MULTI, wire.multi_body([flagged])).sweepable
-    assert not made(opcodes.MULTI, wire.multi_body([plain])).sweepable
 
 
 def names(batches: list[list[Request]]) -> list[list[int]]:

@@ -111,7 +111,7 @@ def test_every_field_of_a_znode_is_compared() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playing, "SHORT_TIMEOUT_MS", 1500)
+    monkeypatch.setattr(playing, "SHORT_TIMEOUT_MS", 2500)
 
 
 @pytest.mark.usefixtures("quick")
@@ -146,6 +146,29 @@ def test_another_owner_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Author, "write", with_another_owner)
     assert {one.column for one in run_case(Case("zkpy", "zkpy")).found} == {"digest"}
+
+
+@pytest.mark.parametrize(
+    ("case", "where", "runs"),
+    [
+        (Case("3.9.5", "zkpy"), "writing", 2),
+        (Case("3.9.5", "zkpy"), "back on 3.9.5", 1),
+        (Case("zkpy", "3.9.5"), "writing", 1),
+    ],
+)
+def test_only_what_java_does_to_itself_is_played_again(
+    monkeypatch: pytest.MonkeyPatch, case: Case, where: str, runs: int
+) -> None:
+    played = []
+
+    def run(play: playing._Play) -> None:
+        if not played:
+            play.outcome.add("start", where, "RuntimeException: Failed to fetch acls for 48")
+        played.append(play)
+
+    monkeypatch.setattr(playing._Play, "run", run)
+    assert run_case(case).ok == (runs > 1)
+    assert len(played) == runs
 
 
 # -- the report --------------------------------------------------------------------------------------------

@@ -99,6 +99,21 @@ class TestWriter:
         await writer.commit()
         assert asked.index("write") < asked.index("sync") < asked.index("sync_dir")
 
+    def test_a_killed_process_leaves_no_log_without_its_first_record(self) -> None:
+        """ZooKeeper refuses to start on a log that ends before its header does."""
+        disk, writer = self.writer()
+
+        def look(operation: str, path: str) -> None:
+            for name in disk.list_dir("/l") if operation != "list" else ():
+                if name.startswith("log."):
+                    assert read_log(disk, f"/l/{name}"), (operation, name)
+
+        disk.fault = look
+        for zxid in (1, 2, 3):
+            self.add(writer, zxid)
+            writer.roll()
+        assert disk.list_dir("/l") == ["log.1", "log.2", "log.3"]
+
     @pytest.mark.trio
     async def test_only_what_was_flushed_before_commit_counts(self) -> None:
         disk, writer = self.writer()
@@ -203,7 +218,7 @@ class TestWriter:
         writer.flush()
         assert len(syncs) == 3
 
-    @pytest.mark.parametrize("operation", ["create", "write", "preallocate", "sync", "sync_dir"])
+    @pytest.mark.parametrize("operation", ["create", "write", "preallocate", "rename", "sync", "sync_dir"])
     @pytest.mark.trio
     async def test_nothing_is_acknowledged_after_a_failure(self, operation: str) -> None:
         disk, writer = self.writer()

@@ -350,7 +350,7 @@ class TestRepair:
 
     def test_unfinished_files_go_and_others_stay(self) -> None:
         disk, _, _ = with_snapshots(0)
-        for name in (".tmp-snapshot.5", "currentEpoch", "acceptedEpoch.tmp"):
+        for name in (".tmp-snapshot.5", ".tmp-log.5", "currentEpoch", "acceptedEpoch.tmp"):
             disk.put(f"{LOGS}/{name}", b"1")
         opened(disk).restore(new_tree, repair=False)
         assert disk.exists(f"{LOGS}/.tmp-snapshot.5")

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -17,12 +17,15 @@ from zkpy.config import Config
 from zkpy.errors import ConfigError
 
 if TYPE_CHECKING:
+    from trio import CancelScope
+
     from zkpy.compare.report import Report
 
 EXIT_OK: Final = 0
 EXIT_DIFFERENCES: Final = 1
 EXIT_USAGE: Final = 2
 
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 DEFAULT_LISTEN: Final = ("127.0.0.1", 2181)
 Address = tuple[str, int]
 
@@ -131,17 +134,16 @@ def run(args: argparse.Namespace) -> int:
         return _fail(str(error))
     for warning in config.warnings:
         logging.getLogger("zkpy.config").warning("%s", warning)
-    with contextlib.ExitStack() as stack:
-        records: TextIO | None = None
-        if args.report is not None:
-            try:
-                records = stack.enter_context(args.report.open("w", encoding="utf-8"))
-            except OSError as error:
-                return _fail(f"cannot write {args.report}: {error.strerror or error}")
+    records: _Records | None = None
+    if args.report is not None:
+        try:
+            records = _Records(args.report.open("w", encoding="utf-8"))
+        except OSError as error:
+            return _fail(f"cannot write {args.report}: {error.strerror or error}")
 
-        import trio
+    import trio
 
-        return trio.run(_compare, args, config, records)
+    return trio.run(_compare, args, config, records)
 
 
 def _fail(message: str) -> int:
@@ -153,27 +155,48 @@ def _say(text: str) -> None:
     """Print for whoever started this; nobody has to listen."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _new_report(quiet: bool, records: TextIO | None) -> Report:
-    from zkpy.compare.report import Report
+class _Records:
+    """The report file. Clients go on when it cannot be written any more."""
 
-    def record(line: str) -> None:
-        assert records is not None
-        records.write(line + "\n")
-        records.flush()
+    def __init__(self, file: TextIO) -> None:
+        self._file: TextIO | None = file
 
-    return Report(None if quiet else _say, None if records is None else record, note=_say)
+    def write(self, line: str) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        assert self._file is not None
+        _say(f"note: the report file cannot be written: {error.strerror or error}; nothing more is recorded")
+        with contextlib.suppress(OSError):  # what is in its buffer fails again
+            self._file.close()
+        self._file = None
 
 
 @contextlib.asynccontextmanager
 async def _server(args: argparse.Namespace, config: Config) -> AsyncIterator[tuple[Address, str]]:
     """Address of the zkpy that is compared, and what to call it."""
     if args.zkpy is not None:
-        host, port = args.zkpy
-        yield args.zkpy, f"{host}:{port}"
+        from zkpy.compare.report import address_text
+
+        yield args.zkpy, address_text(args.zkpy)
         return
     from zkpy.node import running
 
@@ -181,18 +204,54 @@ async def _server(args: argparse.Namespace, config: Config) -> AsyncIterator[tup
         yield (node.host, node.port), "memory"
 
 
-async def _compare(args: argparse.Namespace, config: Config, records: TextIO | None) -> int:
+async def _compare(args: argparse.Namespace, config: Config, records: _Records | None) -> int:
+    """Compare until a signal, which cancels what waits; a second one cancels the waiting at the end."""
+    import trio
+
+    from zkpy.compare.report import Report
+
+    report = Report(None if args.quiet else _say, None if records is None else records.write, note=_say)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # for those that arrive when the receiver has ended
+    begin, end = trio.CancelScope(), trio.CancelScope()
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel, signals, (begin, end))
+            status = await _serve(args, config, report, begin, end)
+            nursery.cancel_scope.cancel()
+        if records is not None:
+            records.close()
+        if status is None:
+            _say(report.summary())
+            status = EXIT_DIFFERENCES if report.differences else EXIT_OK
+    return status
+
+
+async def _cancel(signals: AsyncIterator[int], scopes: Sequence[CancelScope]) -> None:
+    """Each signal cancels the next scope; those behind them are taken and mean nothing."""
+    remaining = iter(scopes)
+    async for _ in signals:
+        scope = next(remaining, None)
+        if scope is not None:
+            scope.cancel()
+
+
+async def _serve(
+    args: argparse.Namespace, config: Config, report: Report, begin: CancelScope, end: CancelScope
+) -> int | None:
+    """Compare until *begin* is cancelled; an exit status if it could not begin."""
     import trio
 
     from zkpy.compare import proxy
+    from zkpy.compare.report import address_text
     from zkpy.compare.survey import NoServer, survey
 
-    report = _new_report(args.quiet, records)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with _server(args, config) as (zkpy, where):
-            comparison = proxy.Comparison(
-                zkpy, args.real, report, wait_s=args.wait, limit_bytes=config.jute_max_buffer
-            )
+    async with _server(args, config) as (zkpy, where), trio.open_nursery() as nursery:
+        comparison = proxy.Comparison(
+            zkpy, args.real, report, wait_s=args.wait, limit_bytes=config.jute_max_buffer
+        )
+        begun = False
+        with begin:
             try:
                 notes = await survey(comparison)
             except NoServer as error:
@@ -202,21 +261,23 @@ async def _compare(args: argparse.Namespace, config: Config, records: TextIO | N
                 listeners = await proxy.listen(host, port, any_port=args.listen is None)
             except OSError as error:
                 return _fail(
-                    f"cannot listen on {host}:{port}: {error.strerror or error}; give another --listen"
+                    f"cannot listen on {address_text((host, port))}: {error.strerror or error}; "
+                    "give another --listen"
                 )
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(comparison.serve, listeners)
-                port = listeners[0].socket.getsockname()[1]
-                _say(
-                    f"zkpy compare ready {proxy.text((host, port))} zkpy {where} real {proxy.text(args.real)}"
-                )
-                for note in notes:
-                    report.note(note)
-                async for _ in signals:
-                    await comparison.finish()
-                    nursery.cancel_scope.cancel()
-                    break
+            nursery.start_soon(comparison.serve, listeners)
+            begun = True
+            ours = address_text((host, listeners[0].socket.getsockname()[1]))
+            _say(f"zkpy compare ready {ours} zkpy {where} real {address_text(args.real)}")
+            for note in notes:
+                report.note(note)
+            await trio.sleep_forever()
+        if not begun:
+            return _fail("ended by a signal before it began")
+        with end:
+            await comparison.finish()
+        nursery.cancel_scope.cancel()
+    if end.cancelled_caught:
+        report.note("not everything was compared: ended by a second signal while something was under way")
     if comparison.stopped is not None:
         report.note(f"not everything was compared: {comparison.stopped}")
-    _say(report.summary())
-    return EXIT_DIFFERENCES if report.differences else EXIT_OK
+    return None

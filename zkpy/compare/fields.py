@@ -137,7 +137,7 @@ RESPONSES: Final = {
     opcodes.GET_ALL_CHILDREN_NUMBER: "GetAllChildrenNumberResponse",
     opcodes.WHO_AM_I: "WhoAmIResponse",
 }
-_MULTIS: Final = (opcodes.MULTI, opcodes.MULTI_READ)
+MULTIS: Final = (opcodes.MULTI, opcodes.MULTI_READ)
 
 REPLY_HEADER_BYTES: Final = 16
 REQUEST_HEADER_BYTES: Final = 8
@@ -205,7 +205,7 @@ def request_fields(opcode: int, frame: bytes) -> list[Field]:
     """A request's arguments; what cannot be decoded is one field ``bytes``."""
     out: list[Field] = []
     try:
-        if opcode in _MULTIS:
+        if opcode in MULTIS:
             pos = _read_operations(frame, REQUEST_HEADER_BYTES, out, REQUESTS, "operation")
         elif opcode in REQUESTS:
             pos = read_record(REQUESTS[opcode], frame, REQUEST_HEADER_BYTES, out)
@@ -224,7 +224,7 @@ def reply_fields(opcode: int, frame: bytes) -> list[Field]:
     pos = read_record("ReplyHeader", frame, 0, out)
     header = list(out)
     try:
-        if pos < len(frame) and opcode in _MULTIS:
+        if pos < len(frame) and opcode in MULTIS:
             pos = _read_operations(frame, pos, out, RESPONSES, "result")
         elif pos < len(frame) and opcode in RESPONSES:
             pos = read_record(RESPONSES[opcode], frame, pos, out)

@@ -11,6 +11,7 @@ import trio
 
 from zkpy import opcodes
 from zkpy.compare.match import NAMES, REAL, ZKPY, Matcher, Side
+from zkpy.compare.report import address_text
 from zkpy.compare.screen import CONNECT, Request, cut_batches, read_request
 from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.jute.archive import read_int_from, read_long_from
@@ -54,7 +55,7 @@ class Link:
         self._comparison: Final = comparison
         self._client: Final = client
         host, port = client.socket.getpeername()[:2]
-        self.name: Final = f"{host}:{port}"
+        self.name: Final = address_text((host, port))
         """The client's address."""
         self._matcher: Final = Matcher(comparison.pairs, comparison.report, self.name, trio.current_time)
         self._zkpy: trio.SocketStream
@@ -104,11 +105,14 @@ class Link:
         self._matcher.forget_real()
         self._notify()
 
-    async def finish(self) -> None:
-        """Before the end: report the events that only one server has sent."""
+    async def settle(self) -> None:
+        """Before the end: wait, not for long, until both servers have sent their events."""
         with trio.move_on_after(min(FLUSH_S, self._comparison.wait_s)):
             while self._matcher.oldest_event_s() is not None:
                 await self._changed.wait()
+
+    def give_up(self) -> None:
+        """Report the events that only one server has sent."""
         self._matcher.give_up(inf)
 
     # -- from the client -------------------------------------------------------------------------------

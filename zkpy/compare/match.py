@@ -24,6 +24,7 @@ from zkpy.compare.fields import (
     reply_fields,
     request_fields,
 )
+from zkpy.compare.leaving import CREATES, NODE_DELETED, all_explained, event_concerns, is_missing, steps
 from zkpy.compare.pairs import Pairs, Session
 from zkpy.compare.report import Finding, Report
 from zkpy.compare.screen import BEHIND_CLOSE, CONNECT, Request
@@ -41,6 +42,8 @@ FOREIGN: Final = "the session was not opened here: only one of the servers can k
 NOT_SENT: Final = "the event of a request that was not sent to the real server"
 EVENT: Final = "event"
 
+_LEARNED_FROM: Final = (*CREATES, opcodes.DELETE, opcodes.MULTI)
+
 
 @attrs.define(eq=False)
 class Arrived:
@@ -50,6 +53,8 @@ class Arrived:
     request: Request | None
     event: list[Field] | None
     at_s: float
+    expiring: bool = False
+    """An event that came while a session was expiring, and can come from that."""
 
 
 class Matcher:
@@ -80,6 +85,8 @@ class Matcher:
         self.answers: Final = [0, 0]
         self.session: Session | None = None
         self.session_id = 0
+        self._asked_id = 0
+        """The session that the client came with."""
 
     # -- what happens ----------------------------------------------------------------------------------
 
@@ -98,7 +105,12 @@ class Matcher:
             if request.withheld is not None:
                 self._explain(request, frame)
                 return
-        self._waiting[side].append(Arrived(frame, request, event, self._now()))
+        one = Arrived(frame, request, event, self._now())
+        self._waiting[side].append(one)
+        if event is not None:
+            one.expiring = self._comes_from_expiry(event)
+            if event[3].value == NODE_DELETED:
+                self._pairs.sweeps.may_go(event[5].value)
         self._match()
 
     def forget_real(self) -> None:
@@ -131,7 +143,7 @@ class Matcher:
     def note_end(self, what: str, request: Request | None = None, explained: str | None = None) -> None:
         """Report something about the connection as a whole."""
         name = "connection" if request is None else _name(request)
-        if explained is None and self._pairs.expiring(self._now()):
+        if explained is None and self._is_expiring():
             explained = EXPIRING
         self._report.add(
             Finding(
@@ -155,13 +167,15 @@ class Matcher:
                 return
             mine, other = ours[0], theirs[0]
             if mine.event is not None and other.event is not None:
-                ours.popleft()
-                theirs.popleft()
                 if mine.frame[16:] == other.frame[16:]:
+                    ours.popleft()
+                    theirs.popleft()
                     self._compare(mine, other, mine.event, other.event)
                 else:
-                    self._strays[ZKPY].append(mine)
-                    self._strays[REAL].append(other)
+                    own = [self._own_time(one) is not None for one in (mine, other)]
+                    for side in (ZKPY, REAL):
+                        if own[side] or not any(own):  # one that comes at its own time moves no other
+                            self._strays[side].append(self._waiting[side].popleft())
             elif mine.event is not None:
                 self._strays[ZKPY].append(ours.popleft())
             elif other.event is not None:
@@ -192,11 +206,15 @@ class Matcher:
             self._compare_connects(request, mine.frame, other.frame)
             return
         opcode = request.opcode if request is not None else 0
-        self._compare(mine, other, reply_fields(opcode, mine.frame), reply_fields(opcode, other.frame))
-        if request is not None and opcode == opcodes.CLOSE_SESSION and self.session is not None:
-            self.session.closed = True
-        if request is not None and request.sweepable:
-            self._pairs.sweeping = True
+        ours, theirs = (reply_fields(opcode, one.frame) for one in (mine, other))
+        self._compare(mine, other, ours, theirs)
+        if request is None:
+            return
+        if opcode == opcodes.CLOSE_SESSION and self.session is not None:
+            self._pairs.sessions.close(self.session)
+        zkpy, real = ({field.name: field.value for field in fields} for fields in (ours, theirs))
+        if opcode in _LEARNED_FROM or (is_missing(zkpy) and is_missing(real)):
+            self._pairs.learn(self.session, steps(opcode, request.frame), zkpy, real)
 
     def _compare(
         self,
@@ -208,29 +226,96 @@ class Matcher:
         out_of_order: bool = False,
     ) -> None:
         request = mine.request or other.request
-        expiring = self._pairs.expiring(self._now())
-        zxids = self._pairs.zxids
-        zxids.drift_allowed = zxids.drift_allowed or self._pairs.sweeping
+        self._pairs.expiring(self._now())
         differing = self._differing(ours, theirs)
         name = EVENT if mine.event is not None else _name(request) if request is not None else "nothing"
+        if mine.event is not None and mine.event[3].value == NODE_DELETED:
+            self._pairs.sweeps.both_removed(mine.event[5].value)
         known = request is None or request.opcode in OPERATIONS
         self._report.count(name if known else "unknown operation")
         if not differing and not out_of_order:
             return
-        explained = None
         if request is not None and request.behind_close:
-            explained = BEHIND_CLOSE
-        elif expiring:
-            explained = EXPIRING
-        elif self._pairs.sweeping and _only_zxids(ours, differing):
-            explained = SWEEPING
+            explained: str | None = BEHIND_CLOSE
+        else:
+            explained = self._own_time(mine) or self._own_time(other)
+            if explained is None and not out_of_order:
+                explained = self._explanation(request, ours, theirs, differing)
         what = "the servers answer differently"
         if mine.event is not None:
             what = "the servers send different events"
             if not differing:
                 what = "the servers send an event at different places between their replies"
         arguments = _arguments(request) if request is not None else ()
-        self._add(what, name, arguments, ours, theirs, differing, mine.frame, other.frame, explained)
+        self._report.add(
+            Finding(
+                what,
+                name,
+                self.session_id,
+                self._client,
+                arguments,
+                ours,
+                theirs,
+                differing,
+                mine.frame,
+                other.frame,
+                explained,
+            )
+        )
+
+    def _explanation(
+        self, request: Request | None, ours: list[Field], theirs: list[Field], differing: list[int]
+    ) -> str | None:
+        """Why these may differ, by what servers remove at their own time."""
+        opcode = request.opcode if request is not None else 0
+        done = steps(opcode, request.frame) if request is not None else []
+        mine, other = ({field.name: field for field in fields} for fields in (ours, theirs))
+        if list(mine) == list(other):
+            fields = [ours[number] for number in differing]
+        else:  # one answer has fields that the other one has not: what is behind them stands elsewhere
+            fields = [
+                field
+                for name, field in {**mine, **other}.items()
+                if name not in mine or name not in other or not self._agree(mine[name], other[name])
+            ]
+        pairs = self._pairs
+        if pairs.expiring(self._now()):
+            leaving = pairs.sessions.leaving()
+            if all_explained(leaving, done, fields, opcode == opcodes.MULTI):
+                return EXPIRING
+        for field in fields:
+            if field.name == "zxid" and field.name in mine and field.name in other:
+                swept = pairs.zxids.may_be_swept(field.value, other[field.name].value)
+            else:
+                swept = field.name.rpartition(".")[2] == "pzxid" and any(
+                    pairs.sweeps.has_child(step.path)
+                    for step in done
+                    if not step.prefix or field.name.startswith(step.prefix)
+                )
+            if not swept:
+                return None
+        return SWEEPING
+
+    def _own_time(self, one: Arrived) -> str | None:
+        """Why this event comes at another time from each server; None if there is no reason."""
+        if one.event is None:
+            return None
+        if one.expiring or self._comes_from_expiry(one.event):
+            return EXPIRING
+        type, path = one.event[3].value, one.event[5].value
+        return SWEEPING if self._pairs.sweeps.concerns(type, path or b"") else None
+
+    def _comes_from_expiry(self, event: list[Field]) -> bool:
+        if not self._pairs.expiring(self._now()):
+            return False
+        leaving = self._pairs.sessions.leaving()
+        return self._is_expiring() or event_concerns(leaving, event[3].value, event[5].value or b"")
+
+    def _is_expiring(self) -> bool:
+        """Whether it is this connection's session that may be expiring just now."""
+        sessions = self._pairs.sessions
+        sessions.expiring(self._now())
+        return any(id and sessions.is_expiring(id) for id in (self.session_id, self._asked_id))
 
     def _differing(self, ours: list[Field], theirs: list[Field]) -> list[int]:
         """Indexes of the fields that do not agree; learns what new zxids stand for."""
@@ -251,7 +336,7 @@ class Matcher:
             case Kind.ZXID:
                 return self._pairs.zxids.agree(mine.value, other.value)
             case Kind.TIME:
-                return self._pairs.clocks.agree(mine.value, other.value)
+                return self._times_agree(mine.value, other.value)
             case Kind.SESSION:
                 return self._pairs.sessions.agree(mine.value, other.value)
             case Kind.PASSWORD:
@@ -263,13 +348,25 @@ class Matcher:
                 )
                 return ours == theirs
 
+    def _times_agree(self, mine: int, other: int) -> bool:
+        clocks = self._pairs.clocks
+        new = clocks.skew_ms is None
+        same = clocks.agree(mine, other)
+        if new and clocks.skew_ms:
+            seconds, how = abs(clocks.skew_ms) / 1000, "ahead of" if clocks.skew_ms > 0 else "behind"
+            self._report.note(
+                f"the real server's clock is {seconds:.0f} s {how} zkpy's, by the first time of both; "
+                "times are compared with that allowed for"
+            )
+        return same
+
     # -- sessions --------------------------------------------------------------------------------------
 
     def _compare_connects(self, request: Request, mine: bytes, other: bytes) -> None:
         name = _name(request)
         self._report.count(name)
         ours, theirs = (record_fields("ConnectResponse", frame) for frame in (mine, other))
-        foreign = False
+        foreign = expiring = False
         try:
             asked, _ = ConnectRequest.decode(request.frame)
             zkpy, _ = ConnectResponse.decode(mine)
@@ -277,16 +374,32 @@ class Matcher:
         except MarshallingError:
             pass
         else:
-            foreign = bool(asked.session_id) and self._pairs.sessions.find(asked.session_id) is None
-            self.session_id = zkpy.session_id
+            session = self._pairs.sessions.find(asked.session_id)
+            foreign = bool(asked.session_id) and session is None
+            self.session_id, self._asked_id = zkpy.session_id, asked.session_id
+            expiring = self._is_expiring()
             if zkpy.session_id and real.session_id:
                 self._learn_session(zkpy, real)
+            elif session is not None and expiring and (zkpy.session_id or real.session_id):
+                self._pairs.sessions.only_one_knows(session, self._now())
         differing = self._differing(ours, theirs)
         if differing:
             what = "the servers accept the connection differently"
-            expiring = self._pairs.expiring(self._now())
-            explained = FOREIGN if foreign else EXPIRING if expiring else None
-            self._add(what, name, _arguments(request), ours, theirs, differing, mine, other, explained)
+            self._report.add(
+                Finding(
+                    what,
+                    name,
+                    self.session_id,
+                    self._client,
+                    _arguments(request),
+                    ours,
+                    theirs,
+                    differing,
+                    mine,
+                    other,
+                    FOREIGN if foreign else EXPIRING if expiring else None,
+                )
+            )
 
     def _learn_session(self, zkpy: ConnectResponse, real: ConnectResponse) -> None:
         now, sessions = self._now(), self._pairs.sessions
@@ -326,13 +439,10 @@ class Matcher:
 
     def _report_alone(self, one: Arrived, side: Side) -> None:
         fields = one.event if one.event is not None else reply_fields(0, one.frame)
-        explained = None
         if side == ZKPY and one.event is not None and self._pairs.zxids.was_alone(one.event[1].value):
-            explained = NOT_SENT
-        elif self._pairs.expiring(self._now()):
-            explained = EXPIRING
-        elif self._pairs.sweeping:
-            explained = SWEEPING
+            explained: str | None = NOT_SENT
+        else:
+            explained = self._own_time(one)
         what = "an event" if one.event is not None else "a frame that nobody asked for"
         finding = Finding(f"only {NAMES[side]} sent {what}", EVENT, self.session_id, self._client)
         finding.explained = explained
@@ -341,34 +451,6 @@ class Matcher:
         else:
             finding.real, finding.real_frame = fields, one.frame
         self._report.add(finding)
-
-    def _add(
-        self,
-        what: str,
-        name: str,
-        arguments: list[Field] | tuple[()],
-        ours: list[Field],
-        theirs: list[Field],
-        differing: list[int],
-        mine: bytes,
-        other: bytes,
-        explained: str | None,
-    ) -> None:
-        self._report.add(
-            Finding(
-                what,
-                name,
-                self.session_id,
-                self._client,
-                arguments,
-                ours,
-                theirs,
-                differing,
-                mine,
-                other,
-                explained,
-            )
-        )
 
 
 def _name(request: Request) -> str:
@@ -383,7 +465,3 @@ def _arguments(request: Request) -> list[Field]:
 
 def _is_nothing(value: bytes | None) -> bool:
     return not value or not any(value)
-
-
-def _only_zxids(fields: list[Field], differing: list[int]) -> bool:
-    return all(number < len(fields) and fields[number].kind is Kind.ZXID for number in differing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from typing import Final
@@ -11,16 +12,15 @@ import trio
 
 from zkpy.compare.link import Link
 from zkpy.compare.pairs import Pairs
-from zkpy.compare.report import Finding, Report
+from zkpy.compare.report import Address, Finding, Report
 from zkpy.jute.framing import LIMIT_BYTES
 
 logger: Final = logging.getLogger("zkpy.compare")
 
 WAIT_S: Final = 5.0
 PROBE_S: Final = 2.0
+PROBE_AGAIN_S: Final = 0.1
 PORTS_TO_TRY: Final = 100
-
-Address = tuple[str, int]
 
 
 @attrs.define(eq=False)
@@ -54,22 +54,37 @@ class Comparison:
             link.drop_real()
 
     async def finish(self) -> None:
-        """Compare what is under way to its end, and let nothing new begin."""
-        with trio.move_on_after(self.wait_s):
-            await self.gate.acquire()
-        for link in list(self.links):
-            await link.finish()
+        """Compare what is under way to its end, and let nothing new begin; cancelled, it ends at once."""
+        try:
+            with trio.move_on_after(self.wait_s):
+                await self.gate.acquire()
+            async with trio.open_nursery() as nursery:
+                for link in self.links:
+                    nursery.start_soon(link.settle)
+        finally:
+            for link in self.links:
+                link.give_up()
 
     async def real_is_there(self) -> bool:
-        """Whether the real server accepts connections."""
+        """Whether the real server is at work: it answers a four-letter word, which changes nothing there.
+
+        The port of a server that is just ending may still accept connections, so one that accepts and closes
+        is asked again. One that goes on with that is there, and has too many connections.
+        """
+        closes = False
         with trio.move_on_after(min(PROBE_S, self.wait_s)):
-            try:
-                stream = await trio.open_tcp_stream(*self.real)
-            except OSError:
-                return False
-            await stream.aclose()
-            return True
-        return False
+            while True:
+                try:
+                    async with await trio.open_tcp_stream(*self.real) as stream:
+                        with contextlib.suppress(trio.BrokenResourceError):
+                            await stream.send_all(b"srvr")
+                            if await stream.receive_some(100):
+                                return True
+                except OSError:
+                    return False
+                closes = True
+                await trio.sleep(PROBE_AGAIN_S)
+        return closes
 
     async def serve(self, listeners: list[trio.SocketListener]) -> None:
         """Take clients until cancelled."""
@@ -104,9 +119,3 @@ async def listen(host: str, port: int, *, any_port: bool = False) -> list[trio.S
             if error.errno != errno.EADDRINUSE or number == last:
                 raise
     raise AssertionError("no port was tried")
-
-
-def text(address: Address) -> str:
-    """``host:port``."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

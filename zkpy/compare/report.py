@@ -13,6 +13,14 @@ from zkpy.compare.fields import Field, json_value, text_value
 
 RAW_SHOWN_BYTES: Final = 512
 
+Address = tuple[str, int]
+
+
+def address_text(address: Address) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
 
 @attrs.define(eq=False)
 class Finding:

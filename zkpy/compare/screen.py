@@ -32,6 +32,7 @@ BATCH_REQUESTS: Final = 100
 BATCH_BYTES: Final = 1 << 20
 
 _PLAIN_MODES: Final = range(5)
+_ROOT_LIMITS: Final = QUOTA + b"/" + LIMITS_NAME
 _CREATES: Final = (opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER)
 _WRITES: Final = (*_CREATES, opcodes.CREATE_TTL, opcodes.SET_DATA)
 _MULTI_RECORDS: Final = {opcodes.DELETE: 4, opcodes.CHECK: 4, opcodes.GET_DATA: 1, opcodes.GET_CHILDREN: 1}
@@ -47,8 +48,6 @@ class Request:
     opcode: int
     withheld: str | None = None
     behind_close: bool = False
-    sweepable: bool = False
-    """It makes a container or a TTL znode, which a server removes by itself some day."""
 
     @property
     def answered(self) -> bool:
@@ -61,9 +60,7 @@ def read_request(frame: bytes) -> Request:
     if len(frame) < REQUEST_HEADER_BYTES:
         return Request(frame, 0, 0)
     xid, opcode = archive.read_int(frame, 0)[0], archive.read_int(frame, 4)[0]
-    request = Request(frame, xid, opcode, why_withheld(opcode, frame))
-    request.sweepable = _is_sweepable(opcode, frame)
-    return request
+    return Request(frame, xid, opcode, why_withheld(opcode, frame))
 
 
 def why_withheld(opcode: int, frame: bytes) -> str | None:
@@ -73,88 +70,54 @@ def why_withheld(opcode: int, frame: bytes) -> str | None:
     if opcode == opcodes.CREATE_SESSION:
         return SESSION_REFUSED
     try:
-        dangerous = any(_is_dangerous(*one) for one in _writes(opcode, frame))
+        if opcode == opcodes.MULTI:
+            dangerous = _is_multi_dangerous(frame)
+        else:
+            dangerous = opcode in _WRITES and _write(opcode, frame, REQUEST_HEADER_BYTES)[0]
     except (MarshallingError, struct_error):
         return None  # neither server can read it
     return NOT_WITHSTOOD if dangerous else None
 
 
-_Write = tuple[bytes | None, bytes | None, bool]
-"""What a write does: the path of a create, the path of a setData with text for a quota's usage that cannot be
-read, and whether it is a create with mode and TTL at odds."""
-
-
-def _is_dangerous(created: bytes | None, spoilt: bytes | None, at_odds: bool) -> bool:
-    return at_odds or created == QUOTA + b"/" + LIMITS_NAME or spoilt is not None
-
-
-def _spoilt(path: bytes | None, data: bytes | None) -> bytes | None:
-    """*path* if it is that of a quota's usage and *data* is none. (A create's data is not kept there.)"""
-    if path is None or not path.startswith(QUOTA) or not path.endswith(b"/" + STATS_NAME):
-        return None
-    try:
-        StatsTrack.parse(data)
-    except MalformedQuotaError:
-        return path
-    return path if data is None else None
-
-
-def _writes(opcode: int, frame: bytes) -> Iterator[_Write]:
-    if opcode == opcodes.MULTI:
-        yield from _multi_writes(frame)
-    elif opcode in _WRITES:
-        yield _write(opcode, frame, REQUEST_HEADER_BYTES)[0]
-
-
-def _write(type: int, data: bytes, pos: int) -> tuple[_Write, int]:
+def _write(type: int, data: bytes, pos: int) -> tuple[bool, int]:
+    """Whether a write must not be sent, and its end."""
     if type == opcodes.SET_DATA:
         change, pos = SetDataRequest.decode(data, pos)
-        return (None, _spoilt(change.path, change.data), False), pos
+        return _is_spoilt(change.path, change.data), pos
     if type == opcodes.CREATE_TTL:
         timed, pos = CreateTTLRequest.decode(data, pos)
         at_odds = timed.flags in _PLAIN_MODES and timed.ttl < 0
-        return (timed.path, None, at_odds), pos
+        return at_odds or timed.path == _ROOT_LIMITS, pos
     create, pos = CreateRequest.decode(data, pos)
-    return (create.path, None, False), pos
+    return create.path == _ROOT_LIMITS, pos
 
 
-def _multi_writes(frame: bytes) -> Iterator[_Write]:
-    for type, start, _ in _operations(frame):
-        if type in _WRITES:
-            yield _write(type, frame, start)[0]
+def _is_spoilt(path: bytes | None, data: bytes | None) -> bool:
+    """Whether *path* is that of a quota's usage and *data* is none. (A create's data is not kept there.)"""
+    if path is None or not path.startswith(QUOTA) or not path.endswith(b"/" + STATS_NAME):
+        return False
+    try:
+        StatsTrack.parse(data)
+    except MalformedQuotaError:
+        return True
+    return data is None
 
 
-def _operations(frame: bytes) -> Iterator[tuple[int, int, int]]:
-    """Type, position and end of each operation of a multi."""
+def _is_multi_dangerous(frame: bytes) -> bool:
+    """The same for a multi, as far as servers read it."""
     pos = REQUEST_HEADER_BYTES
     while True:
         header, pos = MultiHeader.decode(frame, pos)
         if header.done:
-            return
-        start = pos
+            return False
         if header.type in _WRITES:
-            _, pos = _write(header.type, frame, pos)
+            dangerous, pos = _write(header.type, frame, pos)
+            if dangerous:
+                return True
         elif header.type in _MULTI_RECORDS:
             pos = archive.read_path(frame, pos)[1] + _MULTI_RECORDS[header.type]
         else:
-            return  # a multi cannot hold it: neither server reads on
-        yield header.type, start, pos
-
-
-def _is_sweepable(opcode: int, frame: bytes) -> bool:
-    if opcode in (opcodes.CREATE_CONTAINER, opcodes.CREATE_TTL):
-        return True
-    if opcode != opcodes.MULTI:
-        return False
-    try:
-        for type, start, _ in _operations(frame):
-            if type in (opcodes.CREATE_CONTAINER, opcodes.CREATE_TTL):
-                return True
-            if type in _CREATES and CreateRequest.decode(frame, start)[0].flags not in range(4):
-                return True
-    except (MarshallingError, struct_error):
-        pass
-    return False
+            return False  # a multi cannot hold it: neither server reads on
 
 
 _ALONE: Final = frozenset({opcodes.AUTH, opcodes.SASL, opcodes.CHECK, opcodes.CREATE_SESSION})

@@ -10,7 +10,8 @@ import trio
 
 from zkpy import opcodes
 from zkpy.compare.fields import Field, reply_fields
-from zkpy.compare.proxy import Address, Comparison
+from zkpy.compare.proxy import Comparison
+from zkpy.compare.report import Address, address_text
 from zkpy.errors import Code, MarshallingError, ProtocolError
 from zkpy.jute.framing import FrameReader, frame
 from zkpy.jute.records import (
@@ -99,8 +100,7 @@ async def survey(comparison: Comparison) -> list[str]:
         try:
             found.append(await look(address, comparison.wait_s))
         except NoServer as error:
-            host, port = address
-            raise NoServer(f"cannot use {name} at {host}:{port}: {error}") from None
+            raise NoServer(f"cannot use {name} at {address_text(address)}: {error}") from None
     zkpy, real = found
     if zkpy.zxid is None or real.zxid is None:
         comparison.pairs.zxids.drift_allowed = True  # the first pair shows how far apart they are

@@ -2,7 +2,8 @@
 
 Its rules: append, write, sync, and only then acknowledge; the first record of a new file counts when the file
 and its name are on the medium, and a file is synced before the next one gets its first byte. So at most the
-last file can end in the middle of something, and a reader that finds anything else has found damage.
+last file can end in the middle of something, and a reader that finds anything else has found damage. A file
+gets its name when its header and first records are written: a killed process leaves none without them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from zlib import adler32
 
 from zkpy.errors import StorageError
 from zkpy.persist.logreader import HEADER
-from zkpy.persist.names import LOG
+from zkpy.persist.names import LOG, TEMPORARY
 from zkpy.persist.torn import END_OF_RECORD, RECORD_HEAD, UNSYNCED_LIMIT
 from zkpy.ports import Disk, DiskFile
 
@@ -154,7 +155,9 @@ class TxnLogWriter:
                 self._names_synced = self._named
         if not self._commits:
             self._close_rolled()
-        file = self._disk.create(f"{self._directory}/{LOG}.{self._first:x}")
+        name = f"{LOG}.{self._first:x}"
+        temporary = f"{self._directory}/{TEMPORARY}{name}"
+        file = self._disk.create(temporary)
         self._current = file
         self._named += 1
         self._end = self._size = len(HEADER)
@@ -165,6 +168,8 @@ class TxnLogWriter:
         self._size = padded
         if padded > self._end:
             file.preallocate(padded)
+        # ZooKeeper does not start on a log without a header, which a process killed in between would leave.
+        self._disk.rename(temporary, f"{self._directory}/{name}")
 
     def _padded(self) -> int:
         """The size that ZooKeeper gives the file before the next append."""

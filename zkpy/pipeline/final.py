@@ -200,7 +200,9 @@ _BLANK: Final = bytes(range(0x21))
 def get_ephemerals(server: ZooKeeperServer, client: Client, frame: bytes) -> bytes:
     """The session's ephemerals whose path starts with the given text."""
     prefix = read_path(frame, 8)[0] or b""
-    found = copied_paths(list(server.tree.session_ephemerals(client.session_id)))
+    tree = server.tree
+    most = tree.most_ephemerals.get(client.session_id, 0)
+    found = copied_paths(list(tree.session_ephemerals(client.session_id)), most)
     if prefix.strip(_BLANK) in (b"", b"/"):
         return archive.vector(found)
     return archive.vector([path for path in found if path.startswith(prefix)])

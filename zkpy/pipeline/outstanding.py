@@ -124,5 +124,6 @@ class Outstanding:
                 found.pop(path, None)
         if len(found) < 2:
             return list(found)
-        listed = copied_paths(committed, [path for path in found if path not in committed])
+        most = self._tree.most_ephemerals.get(session_id, 0)
+        listed = copied_paths(committed, most, [path for path in found if path not in committed])
         return [path for path in listed if path in found]

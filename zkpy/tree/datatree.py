@@ -78,6 +78,7 @@ class DataTree:
         "digest_enabled",
         "ephemerals",
         "last_zxid",
+        "most_ephemerals",
         "nodes",
         "owners",
         "quotas",
@@ -95,6 +96,8 @@ class DataTree:
         self.nodes: dict[bytes, ZNode] = {paths.ROOT: self.root}
         self.sessions: dict[int, int] = {}
         self.ephemerals: dict[int, dict[bytes, None]] = {}
+        self.most_ephemerals: dict[int, int] = {}
+        """How many each session had at a time: the size of a Java server's set, hence its order."""
         self.containers: dict[bytes, None] = {}
         self.ttls: dict[bytes, None] = {}
         self.last_zxid = 0
@@ -356,6 +359,7 @@ class DataTree:
         for path in list(self.ephemerals.get(session_id, ())):
             self._delete(path, header.zxid)
         self.ephemerals.pop(session_id, None)
+        self.most_ephemerals.pop(session_id, None)
         self.sessions.pop(session_id, None)
 
     def drop_orphans(self) -> list[bytes]:
@@ -402,6 +406,8 @@ class DataTree:
             if of_session is None:
                 of_session = self.ephemerals[session_id] = {}
             of_session[path] = None
+            if len(of_session) > self.most_ephemerals.get(session_id, 0):
+                self.most_ephemerals[session_id] = len(of_session)
         elif self.owners.ttl_ms(owner):
             self.ttls[path] = None
         else:

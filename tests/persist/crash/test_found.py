@@ -42,12 +42,14 @@ def test_the_name_of_a_log_is_safe_before_the_next_log_has_one() -> None:
         writer.append(zxid, bytes(40))
         writer.roll()
     assert calls == [
-        "create /l/log.1",
-        "write /l/log.1",
-        "sync /l/log.1",
+        "create /l/.tmp-log.1",
+        "write /l/.tmp-log.1",
+        "rename /l/log.1",
+        "sync /l/.tmp-log.1",
         "sync_dir /l",
-        "create /l/log.2",
-        "write /l/log.2",
+        "create /l/.tmp-log.2",
+        "write /l/.tmp-log.2",
+        "rename /l/log.2",
     ]
     assert list(disk.least()) == ["/l/log.1"]
 
