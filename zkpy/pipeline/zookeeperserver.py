@@ -69,6 +69,8 @@ class ZooKeeperServer:
 
     mode: str = "standalone"
     """What ``srvr`` calls this role."""
+    proposal_sizes: tuple[int, int, int] | None = None
+    """A leader's proposals in bytes: the last, the smallest, the largest; -1 before the first."""
     queued: frozenset[int] = opcodes.WRITES
     """Operations that go through `submit`; the others are answered from the tree on the spot."""
 

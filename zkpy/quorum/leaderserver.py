@@ -82,6 +82,7 @@ class LeaderServer(ZooKeeperServer):
         self._announce: Final = announce
         self._pipeline: deque[Request] = deque()
         self._committing = False
+        self.proposal_sizes: tuple[int, int, int] = (-1, -1, -1)
         self.exhausted = False
         """The epoch has no zxid left: the leader has to step down."""
         self.preparer.zxid = self.tree.last_zxid
@@ -108,6 +109,9 @@ class LeaderServer(ZooKeeperServer):
             self._advance()
             return
         zxid = request.header.zxid
+        size = len(request.payload)
+        _, least, most = self.proposal_sizes
+        self.proposal_sizes = (size, size if least < 0 else min(least, size), max(most, size))
         self.proposals.propose(zxid, request.payload)
         self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
         self.sync.submit(request)

@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Final
 
+from zkpy.config import Config
 from zkpy.pipeline.sessions import NO_BUCKET
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.server import facts, mntr
 from zkpy.server.cnxn import DRAINING, ClientCnxn
 from zkpy.server.service import Service
@@ -87,6 +89,7 @@ def _summary(service: Service) -> str:
         f"Zxid: 0x{server.tree.last_zxid:x}\n"
         f"Mode: {server.mode}\n"
         f"Node count: {mntr.node_count(server.tree)}\n"
+        f"{_proposal_sizes(server)}"
     )
 
 
@@ -112,8 +115,33 @@ def _conf(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
         f"minSessionTimeout={config.min_session_timeout_ms}\n"
         f"maxSessionTimeout={config.max_session_timeout_ms}\n"
         f"clientPortListenBacklog={config.client_port_listen_backlog}\n"
-        "serverId=0\n"
+        f"serverId={config.ensemble.my_id if config.is_quorum else 0}\n"
+        f"{_membership(config) if config.is_quorum else ''}"
     ).encode()
+
+
+def _proposal_sizes(server: ZooKeeperServer) -> str:
+    sizes = server.proposal_sizes
+    return f"Proposal sizes last/min/max: {sizes[0]}/{sizes[1]}/{sizes[2]}\n" if sizes else ""
+
+
+def _membership(config: Config) -> str:
+    """What ``conf`` says of an ensemble; the text has no line end."""
+    from zkpy.quorum.quorumconfig import QuorumConfig
+
+    ensemble = config.ensemble
+    members = QuorumConfig.from_ensemble(ensemble)
+    own = members.member(ensemble.my_id or 0)
+    addresses = own.addresses if own is not None else ()
+    return (
+        f"initLimit={ensemble.init_limit_ticks}\n"
+        f"syncLimit={ensemble.sync_limit_ticks}\n"
+        f"electionAlg={ensemble.election_alg}\n"
+        f"electionPort={'|'.join(str(address.election_port) for address in addresses) or -1}\n"
+        f"quorumPort={'|'.join(str(address.quorum_port) for address in addresses) or -1}\n"
+        f"peerType={int(own is not None and own.role == 'observer')}\n"
+        f"membership: \n{members.text()}"
+    )
 
 
 def _dirs(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
