@@ -13,6 +13,7 @@ import fcntl
 import os
 import random
 import select
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -319,6 +320,14 @@ class RealReadFile:
             os.close(fd)
 
 
+def _open_regular(path: str, flags: int) -> int:
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "this is not a regular file", path)
+    return fd
+
+
 class RealDisk:
     """The file system (`zkpy.ports.Disk`).
 
@@ -381,12 +390,12 @@ class RealDisk:
 
     def read_bytes(self, path: str) -> bytes:
         """The whole content."""
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=_open_regular) as file:
             return file.read()
 
     def open_read(self, path: str) -> RealReadFile:
-        """Open for streaming."""
-        return RealReadFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        """Open for streaming; only regular files, since opening a pipe would wait for its writer."""
+        return RealReadFile(_open_regular(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def create(self, path: str) -> RealFile:
         """A new empty file, replacing one of that name."""

@@ -37,3 +37,9 @@ def test_log_files_from() -> None:
     assert [file.zxid for file in log_files_from(logs, 100)] == [9]
     assert [file.zxid for file in log_files_from(logs, 0)] == [1, 5, 9]
     assert log_files_from([], 1) == []
+
+
+def test_copies_come_together() -> None:
+    logs = sorted([Named(1, "log.1"), Named(5, "log.5"), Named(5, "log.5.bak"), Named(9, "log.9")])
+    assert log_files_from(logs, 6) == logs[1:]
+    assert log_files_from(logs[:3], 100) == logs[1:3]

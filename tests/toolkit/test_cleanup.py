@@ -66,6 +66,36 @@ def test_damaged_snapshots_do_not_count(disk: RealDisk, tmp_path: Path) -> None:
     assert "snapshot.0" not in names(tmp_path)
 
 
+def test_the_names_of_the_kept_snapshots_are_durable_before_anything_goes(
+    disk: RealDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = filled(tmp_path / "data", tmp_path / "logs")
+    snaps, logs = str(tmp_path / "data/version-2"), str(tmp_path / "logs/version-2")
+    calls: list[tuple[str, str]] = []
+    sync, remove = RealDisk.sync_dir_now, RealDisk.remove
+
+    def synced(self: RealDisk, path: str) -> None:
+        calls.append(("sync", path))
+        sync(self, path)
+
+    def removed(self: RealDisk, path: str) -> None:
+        calls.append(("remove", path.rpartition("/")[0]))
+        remove(self, path)
+
+    monkeypatch.setattr(RealDisk, "sync_dir_now", synced)
+    monkeypatch.setattr(RealDisk, "remove", removed)
+    cleanup(disk, places, 3, dry_run=True)
+    assert calls == []
+    cleanup(disk, places, 3, dry_run=False)
+    assert list(dict.fromkeys(calls)) == [
+        ("sync", snaps),
+        ("remove", logs),
+        ("remove", snaps),
+        ("sync", logs),
+    ]
+    assert calls[-2:] == [("sync", logs), ("sync", snaps)]
+
+
 def test_what_is_refused(disk: RealDisk, tmp_path: Path, capsys: Capture) -> None:
     places = filled(tmp_path, tmp_path, 1)
     with pytest.raises(ToolError, match="greater than or equal to 3"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from zkpy.errors import ConfigError, CorruptLogError, DataDirError, StorageError
@@ -97,3 +99,10 @@ def test_no_progress_into_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_sizes() -> None:
     assert [size_text(size) for size in (5, 20_000, 3_400_000)] == ["5 bytes", "20.0 kB", "3.4 MB"]
+
+
+def test_without_any_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert not console.printing()
+    assert guarded("log", lambda: console.out("x") or 0) == 2  # type: ignore[func-returns-value]
+    assert "there is no stdout to write to" in capsys.readouterr().err

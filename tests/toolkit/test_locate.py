@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.persist.records import all_kinds
 from tests.toolkit.data import FILES, JAVA, flipped, tree_of, write_log, write_snapshot
 from zkpy.errors import CorruptLogError
+from zkpy.persist.memorydisk import MemoryDisk
 from zkpy.realports import RealDisk
 from zkpy.toolkit.console import ToolError
 from zkpy.toolkit.locate import log_files, name_zxid, snapshot_file, version_dir
@@ -72,3 +74,22 @@ def test_a_directory_without_snapshots(disk: RealDisk, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no snapshots"):
         snapshot_file(disk, str(tmp_path))
     assert (name_zxid("/x/snapshot.1f.gz"), name_zxid("copy")) == (31, -1)
+
+
+def test_a_pipe_is_not_waited_for(disk: RealDisk, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.1")
+    with pytest.raises(OSError, match="not a regular file"):
+        log_files(disk, [str(tmp_path / "log.1")])
+
+
+def test_an_unreadable_snapshot_is_not_called_damaged(tmp_path: Path) -> None:
+    disk = MemoryDisk()
+    disk.put("/d/version-2/snapshot.0", b"")
+
+    def fault(operation: str, path: str) -> None:
+        if operation == "read":
+            raise OSError(13, "Permission denied", path)
+
+    disk.fault = fault
+    with pytest.raises(PermissionError):
+        snapshot_file(disk, "/d")

@@ -8,9 +8,11 @@ import pytest
 
 from tests.persist.records import all_kinds, create, history, log_bytes, new_tree
 from tests.toolkit.data import flipped, write_log
+from zkpy.errors import CorruptLogError
 from zkpy.persist.logreader import MAX_ENTRY, LogReader
 from zkpy.realports import RealDisk
 from zkpy.toolkit.console import Progress, ToolError
+from zkpy.toolkit.logverify import verify_logs
 from zkpy.toolkit.salvage import Left, after, salvage
 
 Capture = pytest.CaptureFixture[str]
@@ -70,6 +72,33 @@ def test_without_a_beginning_nothing_is_written(disk: RealDisk, tmp_path: Path, 
     said = capsys.readouterr().out
     assert "no file was written" in said
     assert "intact entries follow" in said
+
+
+def test_the_copy_is_not_put_beside_the_logs(disk: RealDisk, tmp_path: Path) -> None:
+    path = write_log(tmp_path, all_kinds())
+    with pytest.raises(ToolError, match="would be taken for a log by its name"):
+        salvage(disk, str(path), f"{path}.saved", MAX_ENTRY)
+    assert salvage(disk, str(path), str(path.parent / "saved.log.1"), MAX_ENTRY) == 0
+    assert salvage(disk, str(path), str(tmp_path / "log.1"), MAX_ENTRY) == 0
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_file_without_data(disk: RealDisk, tmp_path: Path, capsys: Capture, size: int) -> None:
+    path = tmp_path / "log.1"
+    path.write_bytes(bytes(size))
+    assert salvage(disk, str(path), str(tmp_path / "saved"), MAX_ENTRY) == 1
+    said = capsys.readouterr().out
+    assert "It holds no data at all." in said and "sound" not in said and "damage" not in said
+
+
+def test_a_record_over_the_limit_is_not_left_out(disk: RealDisk, tmp_path: Path, capsys: Capture) -> None:
+    path = write_log(tmp_path, [create("/a"), create("/b", b"x" * 5000)])
+    with pytest.raises(CorruptLogError, match=r"jute\.maxbuffer allows 4000"):
+        salvage(disk, str(path), str(tmp_path / "saved"), 4000)
+    assert verify_logs(disk, [str(tmp_path)], None, False, 4000) == 1
+    said = capsys.readouterr().out
+    assert "jute.maxbuffer allows 4000. To do: The record is sound: start with" in said
+    assert "--salvage" not in said
 
 
 def test_intact_entries_are_found_across_the_windows(disk: RealDisk, tmp_path: Path) -> None:

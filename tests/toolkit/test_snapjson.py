@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from tests.persist.records import all_kinds, contents, create, new_tree, payload
 from tests.toolkit.data import FILES, tree_of, write_log, write_snapshot
+from zkpy.errors import BadArgumentsError
+from zkpy.paths import validate
+from zkpy.persist.memorydisk import MemoryDisk
 from zkpy.persist.snapshot import load_snapshot
 from zkpy.realports import RealDisk
 from zkpy.toolkit.console import ToolError
-from zkpy.toolkit.snapjson import export_snapshot, import_snapshot
+from zkpy.toolkit.snapjson import export_snapshot, import_snapshot, write_into
+from zkpy.toolkit.snapverify import verify_snapshots
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import MASK
 from zkpy.tree.txns import CreateSession, SetAcl
@@ -58,7 +62,16 @@ def test_ours_byte_for_byte(disk: RealDisk, tmp_path: Path, compression: str) ->
     assert (back.name, back.read_bytes()) == (snapshot.name, snapshot.read_bytes())
 
 
-paths = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
+def is_addressable(name: str) -> bool:
+    try:
+        validate(f"/{name}".encode())
+    except BadArgumentsError:
+        return False
+    return True
+
+
+letters = st.characters(exclude_characters="/\0", exclude_categories=["Cs", "Cc", "Co", "Cn"])
+paths = st.text(letters, min_size=1, max_size=5).filter(is_addressable)
 acls = st.lists(st.tuples(st.integers(0, 31), st.text(max_size=3), st.text(max_size=4)), max_size=3)
 
 
@@ -135,6 +148,12 @@ def node(**members: object) -> dict[str, object]:
         (node(container=True, ttl_ms=5), "both container and ttl_ms"),
         (node(ttl_ms=1 << 40), '"ttl_ms" is'),
         ({"zxid": 1, "sessions": [{"id": "0x1"}], "nodes": []}, '"timeout_ms" is None'),
+        (node(acl_id=1 << 63), '/a: "acl_id" is 9223372036854775808, not a number of 64 bits'),
+        ({"zxid": 1, "nodes": [{"path": "/a/../b"}]}, "is no path that a client can name: path has a rel"),
+        ({"zxid": 1, "nodes": [{"path": "/a\x01"}]}, "a forbidden character"),
+        ({"zxid": 1, "sessions": [{"id": 1, "timeout_ms": -5}]}, '0x1: "timeout_ms" is negative'),
+        ({"zxid": 1, "sessions": [{"id": 1, "timeout_ms": 5, "x": 1}]}, "0x1 has the unknown member 'x'"),
+        ({"zxid": 1, "sessions": 2 * [{"id": 1, "timeout_ms": 5}]}, "session 0x1 occurs twice"),
     ],
 )
 def test_mistakes_are_explained(disk: RealDisk, tmp_path: Path, item: object, said: str) -> None:
@@ -144,6 +163,34 @@ def test_mistakes_are_explained(disk: RealDisk, tmp_path: Path, item: object, sa
         import_snapshot(disk, str(text), str(tmp_path / "d"), "")
     assert said in str(caught.value) and f"{text}:1: " in str(caught.value)
     assert not list((tmp_path / "d").rglob("snapshot*"))
+
+
+def test_a_member_that_comes_twice(disk: RealDisk, tmp_path: Path) -> None:
+    text = tmp_path / "s.json"
+    text.write_text('{"zxid": 1, "nodes": [{"path": "/"}], "nodes": [{"path": "/a"}]}', "utf-8")
+    with pytest.raises(ToolError, match="the member 'nodes' comes twice"):
+        import_snapshot(disk, str(text), str(tmp_path / "d"), "")
+
+
+def test_what_is_noted(disk: RealDisk, tmp_path: Path, capsys: Capture) -> None:
+    text = tmp_path / "s.json"
+    text.write_text(json.dumps(node(data="x" * 1_100_000, ephemeral_owner="0x7")), "utf-8")
+    assert import_snapshot(disk, str(text), str(tmp_path / "d"), "") == 0
+    said = capsys.readouterr().err
+    assert '1 ephemerals have no session in "sessions"' in said and "has 1100000 bytes of data" in said
+    path = str(tmp_path / "d" / "version-2" / "snapshot.1")
+    export_snapshot(disk, path, str(tmp_path / "out.json"))
+    assert "over the default of jute.maxbuffer (1048575)" in capsys.readouterr().err
+    verify_snapshots(disk, path)
+    assert "has 1100000 bytes of data" in capsys.readouterr().err
+
+
+def test_the_names_are_on_the_medium() -> None:
+    disk = MemoryDisk()
+    asked: list[tuple[str, str]] = []
+    disk.fault = lambda operation, where: asked.append((operation, where))
+    write_into(disk, "/x/d", new_tree(), "")
+    assert {("sync_dir", "/x/d/version-2"), ("sync_dir", "/x/d"), ("sync_dir", "/x")} <= set(asked)
 
 
 def test_data_is_never_overwritten(disk: RealDisk, tmp_path: Path) -> None:

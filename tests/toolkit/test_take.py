@@ -33,6 +33,18 @@ def a_directory(tmp_path: Path) -> Path:
     return directory
 
 
+def test_not_with_logs_that_a_server_uses(disk: RealDisk, tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    (tmp_path / "logs" / "version-2").mkdir(parents=True)
+    (directory / "version-2" / "log.1").rename(tmp_path / "logs" / "version-2" / "log.1")
+    unlock = disk.lock(str(tmp_path / "logs" / ".zkpy.lock"))
+    assert unlock is not None
+    with pytest.raises(ToolError, match="logs is in use by a running zkpy"):
+        take(disk, directory, logs=tmp_path / "logs")
+    unlock()
+    assert take(disk, directory, logs=tmp_path / "logs") == 0
+
+
 @pytest.mark.parametrize("packed", ["", "gz"])
 def test_the_tree_of_the_last_transaction(
     disk: RealDisk, tmp_path: Path, packed: str, capsys: Capture

@@ -55,6 +55,9 @@ def pieces(disk: Disk, path: str) -> Iterator[bytes]:
         else:
             while chunk := file.read(_CHUNK):
                 yield chunk
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
     finally:
         file.close()
 
@@ -84,11 +87,15 @@ class SealCheck:
 
 
 def is_sealed(disk: Disk, path: str) -> bool:
-    """Whether the file is whole by its last seal; reads all of it, blocking. False if it cannot be read."""
+    """Whether the file is whole by its last seal; reads all of it, blocking.
+
+    Raises:
+        OSError: it cannot be read, which says nothing about it.
+    """
     check = SealCheck()
     try:
         for piece in pieces(disk, path):
             check.feed(piece)
-    except READ_ERRORS:
+    except (zlib.error, snappy.SnappyError):
         return False
     return check.sealed

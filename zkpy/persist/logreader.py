@@ -79,6 +79,9 @@ class LogReader:
             self._pos = self.end = len(HEADER)
             yield from self._records()
             self._judge()
+        except OSError as error:
+            error.filename = error.filename or self.path
+            raise
         finally:
             self._file.close()
             self._buf = b""
@@ -134,6 +137,7 @@ class LogReader:
             yield LogEntry(offset, zxid, payload)
 
     def _judge(self) -> None:
+        self._refuse_oversized()
         region, total = self._rest()
         if region:
             after = self._zxid if self._zxid >= 0 else self._first() - 1
@@ -142,11 +146,34 @@ class LogReader:
                 self.refuse(self.end, why)
             self.torn = f"{total - self.end} bytes after offset {self.end} are no complete record"
 
+    def _refuse_oversized(self) -> None:
+        """A whole record that is only too long for the present limit was acknowledged: it is not torn."""
+        if len(self._buf) - self._pos < HEAD:
+            return
+        crc, size = RECORD_HEAD.unpack_from(self._buf, self._pos)
+        if size <= self._max_entry or self._disk.size(self.path) <= self.end + HEAD + size:
+            return
+        file = self._disk.open_read(self.path)
+        try:
+            zxid = _whole_record(file, self.end, crc, size)
+        finally:
+            file.close()
+        if zxid > self._zxid:
+            raise CorruptLogError(
+                self.path,
+                self.end,
+                f"zxid {zxid:#x}: record of {size} bytes, jute.maxbuffer allows {self._max_entry}",
+                f"The record is sound: start with -D jute.maxbuffer={size} or more "
+                f"(zkpy log, zkpy snapshot: --jute-maxbuffer {size})",
+            )
+
     def _bad_header(self) -> None:
         """The file does not begin as a log: a crash explains it when the first sector never got there."""
         region, total = self._rest()
-        if total < len(HEADER) or MAGIC.startswith(region):
-            self.torn = f"header is not complete ({total} bytes)" if total else "file is empty"
+        if not region:
+            self.torn = f"all of its {total} bytes are zero" if total else "file is empty"
+        elif total < len(HEADER) or MAGIC.startswith(region):
+            self.torn = f"header is not complete ({total} bytes)"
         elif any(region[:512]) or len(region) > UNSYNCED_LIMIT + self._max_entry:
             self.refuse(0, "this is not a transaction log (wrong magic)")
         else:
@@ -155,7 +182,9 @@ class LogReader:
     def refuse(self, offset: int, why: str) -> NoReturn:
         """Raise CorruptLogError, saying behind which transaction."""
         after = self._zxid
-        where = f"after zxid {after:#x}" if after >= 0 else f"before zxid {self._first():#x}"
+        first = self._first()
+        before = f"before zxid {first:#x}" if first else "at the beginning"
+        where = f"after zxid {after:#x}" if after >= 0 else before
         raise CorruptLogError(self.path, offset, f"{where}: {why}", REMEDY)
 
     def _first(self) -> int:
@@ -184,6 +213,23 @@ class LogReader:
                 region += found
             at += len(chunk)
         return bytes(region), at
+
+
+def _whole_record(file: ReadFile, offset: int, crc: int, size: int) -> int:
+    """The zxid of the record at *offset* if it is there to its end and its checksum fits, else -1."""
+    to_skip = offset + HEAD
+    while to_skip:
+        to_skip -= len(file.read(min(_CHUNK, to_skip))) or to_skip
+    adler, begin = 1, b""
+    while size:
+        chunk = file.read(min(_CHUNK, size))
+        if not chunk:
+            return -1
+        begin = begin or chunk[:LEAST_PAYLOAD]
+        adler = adler32(chunk, adler)
+        size -= len(chunk)
+    whole = adler == crc and file.read(1) == bytes([END_OF_RECORD]) and len(begin) == LEAST_PAYLOAD
+    return int(ZXID.unpack_from(begin, ZXID_AT)[0]) if whole else -1
 
 
 def read_log(disk: Disk, path: str, *, last: bool = False, max_entry: int = MAX_ENTRY) -> Iterator[LogEntry]:

@@ -46,9 +46,11 @@ def named(disk: Disk, directory: str, prefix: str) -> list[Named]:
 
 
 def log_files_from(logs: list[Named], zxid: int) -> list[Named]:
-    """Those of *logs* (sorted) that can hold *zxid* or a later one."""
+    """Those of *logs* (sorted) that can hold *zxid* or a later one; all of those with the same zxid."""
     start = 0
     for at, file in enumerate(logs):
         if file.zxid <= zxid:
             start = at
+    while start > 0 and logs[start - 1].zxid == logs[start].zxid:
+        start -= 1
     return logs[start:]

@@ -25,14 +25,14 @@ async def purge(disk: Disk, snap_dir: str, log_dir: str, keep: int = LEAST_KEPT)
     be removed.
     """
     doomed = await superfluous(disk, snap_dir, log_dir, keep)
-    if doomed:  # what the rest depends on must have safe names before anything goes
-        await disk.sync_dir(snap_dir)
-    await remove(disk, doomed)
+    await remove(disk, snap_dir, doomed)
     return doomed
 
 
-async def remove(disk: Disk, doomed: list[str]) -> None:
+async def remove(disk: Disk, snap_dir: str, doomed: list[str]) -> None:
     """Delete the files of `superfluous`; they are gone for good when it returns. Raises OSError."""
+    if doomed:  # what the rest depends on must have safe names before anything goes
+        await disk.sync_dir(snap_dir)
     for path in doomed:
         disk.remove(path)
         await trio.lowlevel.checkpoint()

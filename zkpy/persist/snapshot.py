@@ -217,6 +217,7 @@ def load_snapshot(
 
     Raises:
         SnapshotError: the file is damaged in any way; the tree must not be used.
+        OSError: it cannot be read, which says nothing about it.
     """
     collecting = gc.isenabled()
     gc.disable()  # else it visits all the znodes again and again while they come into being
@@ -226,6 +227,9 @@ def load_snapshot(
             raise SnapshotError(f"znodes have ACL numbers that it does not explain: {tree.acls.lacking.refs}")
         return stored
     except SnapshotError:
+        raise
+    except OSError as error:
+        error.filename = error.filename or f"{directory}/{name}"
         raise
     except READ_ERRORS as error:
         raise SnapshotError(str(error)) from error

@@ -34,6 +34,27 @@ HOUR_S: Final = 3600
 LOCK_NAME: Final = ".zkpy.lock"
 
 
+def claim(disk: Disk, directory: str) -> Callable[[], None]:
+    """Have *directory* for this process alone, until the returned function is called.
+
+    Raises:
+        DataDirError: another zkpy has it, or the lock file cannot be made.
+    """
+    path = f"{directory}/{LOCK_NAME}"
+    try:
+        unlock = disk.lock(path)
+    except OSError as error:
+        raise DataDirError(
+            f"Cannot lock {path}: {error.strerror or error}. Make {directory} writable for the user of this "
+            "process, and remove what is no plain file of that name"
+        ) from error
+    if unlock is None:
+        raise DataDirError(
+            f"{directory} is in use by another zkpy. Stop it, or give this one its own directory."
+        )
+    return unlock
+
+
 class Store:
     """The stored side of one server.
 
@@ -55,12 +76,13 @@ class Store:
             compression=config.snapshot_compression,
             max_entry=config.jute_max_buffer + config.jute_max_buffer_extra,
         )
-        lock = f"{config.data_dir}/{LOCK_NAME}"
-        self._unlock: Final = disk.lock(lock)
-        if self._unlock is None:
-            raise DataDirError(
-                f"{config.data_dir} is in use by another zkpy. Stop it, or give this one its own directory."
-            )
+        self._locks: Final = contextlib.ExitStack()
+        try:
+            for directory in dict.fromkeys((config.data_dir.rstrip("/"), self.dirs.log_root.rstrip("/"))):
+                self._locks.callback(claim(disk, directory))
+        except DataDirError:
+            self._locks.close()
+            raise
         self._log: TxnLogWriter | None = None
         self._new_tree: Callable[[], DataTree] | None = None
         self.recent: list[tuple[int, bytes]] = []
@@ -103,7 +125,9 @@ class Store:
         gone = tree.drop_orphans()
         if gone:
             logger.info("removed %d ephemerals of sessions that no longer exist", len(gone))
-            # No log entry tells of it: replaying later ones onto an older snapshot would meet these znodes.
+        if gone or restored.snapshot_name is None:
+            # No log entry tells of a removal: replaying later ones onto an older snapshot would meet these
+            # znodes. And without any snapshot the next start would need snapshot.trust.empty again.
             write_snapshot_now(
                 self._disk, self.dirs.snap_dir, tree.view(), compression=config.snapshot_compression
             )
@@ -238,8 +262,7 @@ class Store:
         """Release the files."""
         if self._log is not None:
             self._log.close()
-        if self._unlock is not None:
-            self._unlock()
+        self._locks.close()
 
     # -- snapshots -----------------------------------------------------------------------------------------
 

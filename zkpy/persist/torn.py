@@ -33,6 +33,9 @@ LEAST_PAYLOAD: Final = 32
 _ADLER: Final = 65521
 _MASK: Final = (1 << 64) - 1
 _SECTOR: Final = 512
+_BUDGET: Final = 1 << 28
+"""Bytes to be summed up at most in search of a record: a crafted file could ask for their square."""
+
 _TELLING: Final = 8
 """The checksum: shorter runs of zeros at the start of a record say nothing, its upper half always is zero."""
 
@@ -50,9 +53,18 @@ def damage(region: bytes, offset: int, max_entry: int, after: int = -1) -> str |
     if whole is not None:
         return None if _lost(region, offset, whole, max_entry, after) else whole.why
     later = _next_valid(region, max_entry, after)
-    if later is not None and not _sector_missing(region, offset, later):
-        return f"no valid record, but there is one at offset {offset + later}"
-    return None
+    if later is None or _sector_missing(region, offset, later.at):
+        return None
+    if not later.is_valid:
+        return f"no valid record, but too much that looks like records up to offset {offset + later.at}"
+    return f"no valid record, but there is one at offset {offset + later.at}"
+
+
+class _Later(NamedTuple):
+    """Where a record begins, or where looking for one was given up."""
+
+    at: int
+    is_valid: bool
 
 
 class _Wrong(NamedTuple):
@@ -128,8 +140,10 @@ def _checksum_cut(region: bytes, offset: int, stop: int) -> bool:
     return region[cut:_TELLING] == adler32(region[HEAD:stop]).to_bytes(_TELLING, "big")[cut:]
 
 
-def _next_valid(region: bytes, max_entry: int, after: int) -> int | None:
+def _next_valid(region: bytes, max_entry: int, after: int) -> _Later | None:
     """Where in *region* the first valid record of a zxid above *after* begins, behind another one's end."""
+    view = memoryview(region)
+    budget = _BUDGET
     at = region.find(b"B", 1) + 1
     while 0 < at <= len(region) - HEAD - LEAST_PAYLOAD - 1:
         crc, size = RECORD_HEAD.unpack_from(region, at)
@@ -138,10 +152,14 @@ def _next_valid(region: bytes, max_entry: int, after: int) -> int | None:
             LEAST_PAYLOAD <= size <= max_entry
             and stop < len(region)
             and region[stop] == END_OF_RECORD
-            and adler32(region[at + HEAD : stop]) == crc
+            and 0 < crc < 1 << 32
             and ZXID.unpack_from(region, at + HEAD + ZXID_AT)[0] > after
         ):
-            return at
+            if budget < size:
+                return _Later(at, False)
+            budget -= size
+            if adler32(view[at + HEAD : stop]) == crc:
+                return _Later(at, True)
         at = region.find(b"B", at) + 1
     return None
 

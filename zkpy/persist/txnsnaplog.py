@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
-from zlib import adler32
 
 import attrs
 
 from zkpy.errors import CorruptLogError, DataDirError, MarshallingError, StorageError
-from zkpy.persist.logreader import HEADER, MAX_ENTRY, REMEDY, LogEntry, LogReader
-from zkpy.persist.names import LOG, SNAPSHOT, TEMPORARY, Named, log_files_from, named
+from zkpy.persist.chain import Chain
+from zkpy.persist.logreader import HEADER, MAX_ENTRY, REMEDY, LogEntry
+from zkpy.persist.names import LOG, SNAPSHOT, TEMPORARY, Named, named
 from zkpy.persist.snapshot import SnapshotError, Stored, load_snapshot, write_snapshot_now
 from zkpy.persist.torn import UNSYNCED_LIMIT
+from zkpy.persist.truncation import truncate
 from zkpy.ports import Disk
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import MASK, VERSION
@@ -30,6 +31,9 @@ from zkpy.zxid import counter_of, epoch_of
 VERSION_DIR: Final = "version-2"
 COMMIT_LOG_COUNT: Final = 500
 """Default and minimum of ``zookeeper.commitLogCount``."""
+
+_UNFINISHED: Final = ".tmp"
+"""The ending under which a ZooKeeper server writes a snapshot: a broken one never was one."""
 
 _NO_SNAPSHOT: Final = "No snapshot found, but there are log entries. Something is broken!"
 
@@ -52,6 +56,17 @@ class Restored:
     digest_mismatches: int = 0
     recent: deque[tuple[int, bytes]] = attrs.field(factory=deque)
     warnings: list[str] = attrs.field(factory=list)
+
+
+def _fits_without_orphans(tree: DataTree, previous: int, digest: int) -> bool:
+    """Whether *tree* has *digest* once the ephemerals of lost sessions are gone; removes them.
+
+    A ZooKeeper server removes them when it loads its data, without logging it, and may lead after that.
+    """
+    zxid, tree.last_zxid = tree.last_zxid, previous
+    tree.drop_orphans()
+    tree.last_zxid = zxid
+    return digest == tree.digest & MASK
 
 
 class DataDir:
@@ -86,10 +101,15 @@ class DataDir:
         self.snap_dir: Final = f"{data_dir}/{VERSION_DIR}"
         self.log_dir: Final = f"{self.log_root}/{VERSION_DIR}"
         self.max_entry: Final = max_entry
+        self.created: Final[list[str]] = []
         for kind, path in (("data", self.log_dir), ("snap", self.snap_dir)):
             self._check_directory(kind, path, autocreate_dirs)
         if self.log_dir != self.snap_dir:
-            self._check_content()
+            try:
+                self._check_content()
+            except OSError as error:
+                where = error.filename or f"{self.log_dir} or {self.snap_dir}"
+                raise DataDirError(f"Cannot list {where}: {error.strerror or error}") from error
 
     def _check_directory(self, kind: str, path: str, autocreate: bool) -> None:
         disk = self.disk
@@ -101,6 +121,7 @@ class DataDir:
                 )
             try:
                 disk.make_dirs(path)
+                self.created.append(path)
             except OSError as error:
                 raise DataDirError(f"Unable to create {kind} directory {path}: {error.strerror}") from error
         if not disk.is_writable(path):
@@ -115,10 +136,7 @@ class DataDir:
 
     def sync_parents(self) -> None:
         """Have the directories' own names on the medium: who made them may have ended before that."""
-        parents = {parent_of(path) for path in (self.snap_dir, self.log_dir)}
-        for parent in sorted(parents | {parent_of(path) for path in parents}):
-            with suppress(PermissionError):
-                self.disk.sync_dir_now(parent)
+        sync_names(self.disk, self.snap_dir, self.log_dir)
 
     # -- what is there -------------------------------------------------------------------------------------
 
@@ -163,12 +181,17 @@ class DataDir:
 
         Raises:
             CorruptLogError: transactions are missing or damaged.
+            DataDirError: a file or directory cannot be read.
             StorageError: the repair failed.
         """
         try:
             return _Recovery(self, new_tree, commit_log_count, repair).run()
         except OSError as error:
-            raise StorageError(f"reading {self.snap_dir} and {self.log_dir}: {error}") from error
+            where = error.filename or f"{self.snap_dir} or {self.log_dir}"
+            raise DataDirError(
+                f"Cannot read {where}: {error.strerror or error}. It is needed to recover: give the user of "
+                "this process the right to read it, put back the file it should be, or check the disk"
+            ) from error
 
     def entries_after(self, zxid: int) -> Iterator[LogEntry]:
         """The logged transactions after *zxid*, for a learner that has everything up to it.
@@ -182,41 +205,15 @@ class DataDir:
     def truncate(self, zxid: int) -> bool:
         """Forget everything after *zxid*; blocking. False, with nothing done, when that cannot be done.
 
-        It can be done when the log holds *zxid* or a snapshot ends with it, and a snapshot that is not newer
-        is there to start from. Snapshots above go first, then logs from the newest on: whatever is left by
-        a crash in between is a state from before.
+        It can be done when the log holds *zxid* or a snapshot ends with it, and a good snapshot that is not
+        newer is there to start from. Snapshots above go first, then logs from the newest on: whatever is left
+        by a crash in between is a state from before.
 
         Raises:
             CorruptLogError: the part to be kept is damaged.
             StorageError: a file could not be removed or cut; the server must not go on.
         """
-        disk = self.disk
-        kept = [file for file in self.snapshots() if file.zxid <= zxid]
-        files = [file for file in log_files_from(self.logs(), zxid) if file.zxid <= zxid]
-        end, last = 0, -1
-        if files:
-            reader = LogReader(disk, f"{self.log_dir}/{files[-1].name}", self.max_entry)
-            for entry in reader:
-                if entry.zxid > zxid:
-                    break
-                end, last = reader.end, entry.zxid
-        if not kept or (last != zxid and kept[-1].zxid != zxid):
-            return False
-        try:
-            for file in reversed(self.snapshots()):
-                if file.zxid > zxid:
-                    disk.remove(f"{self.snap_dir}/{file.name}")
-            disk.sync_dir_now(self.snap_dir)
-            for file in reversed(self.logs()):
-                if file.zxid > zxid:
-                    disk.remove(f"{self.log_dir}/{file.name}")
-                    disk.sync_dir_now(self.log_dir)
-            if files:
-                disk.truncate(f"{self.log_dir}/{files[-1].name}", max(end, len(HEADER)))
-                disk.sync_dir_now(self.log_dir)  # the name may be as new as what was cut
-        except OSError as error:
-            raise StorageError(f"truncating the log in {self.log_dir}: {error}") from error
-        return True
+        return truncate(self, zxid)
 
 
 def parent_of(path: str) -> str:
@@ -225,62 +222,21 @@ def parent_of(path: str) -> str:
     return parent or ("/" if path.startswith("/") else ".")
 
 
-def follows(previous: int, zxid: int) -> bool:
-    """Whether nothing can be missing between the two: the next one, or the first of a later epoch."""
-    return zxid == previous + 1 or (epoch_of(zxid) > epoch_of(previous) and counter_of(zxid) == 1)
+def sync_names(disk: Disk, *directories: str) -> None:
+    """Have the names of these ``version-2`` directories, and of those they are in, on the medium."""
+    parents = {parent_of(path) for path in directories}
+    for parent in sorted(parents | {parent_of(path) for path in parents}):
+        with suppress(PermissionError):
+            disk.sync_dir_now(parent)
 
 
-class Chain:
-    """The entries after a zxid through all log files, without a hole.
-
-    ``torn`` lists files that end in an unfinished record, with the offset of its beginning.
-    """
-
-    __slots__ = ("_data", "_start", "last", "last_file", "torn")
-
-    def __init__(self, data: DataDir, start: int) -> None:
-        self._data = data
-        self._start = start
-        self.last = start
-        self.last_file: tuple[str, int] | None = None
-        self.torn: list[tuple[str, int, str]] = []
-
-    def entries(self) -> Iterator[tuple[str, LogEntry]]:
-        """Each file's path and entry. Raises CorruptLogError at a hole or damage."""
-        data = self._data
-        seen: dict[int, int] = {}
-        for file in log_files_from(data.logs(), self._start + 1):
-            path = f"{data.log_dir}/{file.name}"
-            reader = LogReader(data.disk, path, data.max_entry)
-            first = True
-            for entry in reader:
-                zxid = entry.zxid
-                if zxid <= self._start:
-                    continue
-                if zxid <= self.last:
-                    if seen.get(zxid) != adler32(entry.payload):
-                        why = f"zxid {zxid:#x} comes again after {self.last:#x}, and differs"
-                        raise CorruptLogError(path, entry.offset, why, REMEDY)
-                    continue
-                self._check(path, entry, first)
-                first = False
-                seen[zxid] = adler32(entry.payload)
-                self.last = zxid
-                yield path, entry
-            if reader.torn:
-                self.torn.append((path, reader.end, reader.torn))
-            self.last_file = path, reader.end
-
-    def _check(self, path: str, entry: LogEntry, first: bool) -> None:
-        """*entry* comes right after the last one, and no file before it lost its end."""
-        if not follows(self.last, entry.zxid):
-            what = "the snapshot" if self.last == self._start else "the log"
-            why = f"transactions are missing: {what} ends with zxid {self.last:#x}, next is {entry.zxid:#x}"
-            raise CorruptLogError(path, entry.offset, why, REMEDY)
-        if first and self.torn and entry.zxid != self.last + 1:
-            torn_path, end, why = self.torn[-1]
-            text = f"after zxid {self.last:#x}: {why}, but later transactions follow in {path}"
-            raise CorruptLogError(torn_path, end, text, REMEDY)
+@contextmanager
+def _repairing(directory: str) -> Iterator[None]:
+    """What cannot be written stops the start."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"repairing {error.filename or directory}: {error.strerror or error}") from error
 
 
 class _Recovery:
@@ -296,9 +252,11 @@ class _Recovery:
         self._broken: list[tuple[Named, str]] = []
 
     def run(self) -> Restored:
-        announced = self._take_initialize()
+        announced = self._is_announced()
         if self._repair:
             self._remove_unfinished()
+            with _repairing(self._data.snap_dir):
+                self._data.sync_parents()
         found = self._newest_snapshot() or self._newest_lenient()
         if found is None:
             tree = self._new_tree()
@@ -310,7 +268,6 @@ class _Recovery:
                 self._refuse_broken()
             elif self._data.autocreate_db or announced:
                 if self._repair:
-                    self._data.sync_parents()
                     restored.snapshot_name = write_snapshot_now(
                         self._disk, self._data.snap_dir, tree.view(), compression=self._data.compression
                     )
@@ -322,6 +279,8 @@ class _Recovery:
         else:
             file, tree, stored = found
             restored = Restored(tree, file.zxid, file.name, file.zxid)
+            if file.zxid > 0 and not self._data.logs():
+                self._warn_without_logs(file)
         chain = Chain(self._data, restored.snapshot_zxid)
         self._replay(restored, chain, stored)
         self._check_reach(restored)
@@ -330,25 +289,37 @@ class _Recovery:
             why = f"znodes whose ACLs neither this snapshot nor the logs have: {lacking}"
             raise CorruptLogError(path, 0, why, REMEDY)
         if self._repair:
-            self._repair_logs(chain)
+            with _repairing(self._data.log_dir):
+                self._repair_logs(chain)
         return self._finish(restored)
 
     def _finish(self, restored: Restored) -> Restored:
         restored.warnings = self._warnings
+        if self._repair and self._is_announced():  # what it announced is durable now
+            with _repairing(self._data.log_root):
+                self._disk.remove(f"{self._data.log_root}/initialize")
         return restored
 
-    def _take_initialize(self) -> bool:
+    def _is_announced(self) -> bool:
         path = f"{self._data.log_root}/initialize"
-        announced = self._disk.exists(path)
-        if announced and self._repair:
-            self._disk.remove(path)
-        return announced
+        if self._disk.is_dir(path):
+            raise DataDirError(f"{path} is a directory; remove it, or put an empty file of that name there")
+        return self._disk.exists(path)
+
+    def _warn_without_logs(self, snapshot: Named) -> None:
+        just = " (it was just created)" if self._data.log_dir in self._data.created else ""
+        self._warnings.append(
+            f"{self._data.log_dir} has no logs{just}, but there is {snapshot.name}: if its disk is not "
+            "mounted, stop this server now and mount it, else everything after that snapshot is lost"
+        )
 
     def _remove_unfinished(self) -> None:
         for directory in sorted({self._data.snap_dir, self._data.log_dir}):
             for name in self._disk.list_dir(directory):
-                if name.startswith(TEMPORARY):
-                    self._disk.remove(f"{directory}/{name}")
+                path = f"{directory}/{name}"
+                if name.startswith(TEMPORARY) and not self._disk.is_dir(path):
+                    with _repairing(directory):
+                        self._disk.remove(path)
 
     def _newest_snapshot(self) -> tuple[Named, DataTree, Stored] | None:
         for file in reversed(self._data.snapshots()):
@@ -356,7 +327,8 @@ class _Recovery:
             try:
                 stored = load_snapshot(self._disk, self._data.snap_dir, file.name, file.zxid, tree)
             except SnapshotError as error:
-                self._broken.append((file, str(error)))
+                if not file.name.endswith(_UNFINISHED):
+                    self._broken.append((file, str(error)))
                 self._warnings.append(f"{self._data.snap_dir}/{file.name} is not a valid snapshot: {error}")
                 continue
             return file, tree, stored
@@ -374,7 +346,7 @@ class _Recovery:
         return None
 
     def _without_snapshot(self) -> None:
-        if self._broken and self._broken[0][0].zxid > 0:
+        if self._broken and self._broken[0][0].zxid > 0 and not self._is_trusted():
             self._refuse_broken()
         if not self._data.trust_empty:
             first = self._data.logs()[0]
@@ -387,6 +359,11 @@ class _Recovery:
         self._warnings.append(
             "No snapshot found, but there are log entries. This should only be allowed during upgrading."
         )
+
+    def _is_trusted(self) -> bool:
+        """Whether there is nothing but empty files, which are to be trusted; the logs must reach them."""
+        sizes = [self._disk.size(f"{self._data.snap_dir}/{file.name}") for file, _ in self._broken]
+        return self._data.trust_empty and not any(sizes)
 
     def _refuse_broken(self) -> None:
         file, why = self._broken[0]
@@ -438,6 +415,9 @@ class _Recovery:
                 if logged.digest == tree.digest & MASK:
                     agreed = True
                 elif agreed and not mismatches and epoch_of(zxid) != epoch_of(previous):
+                    if _fits_without_orphans(tree, previous, logged.digest):
+                        previous = zxid
+                        continue
                     # No number tells how long the epoch before was, but this does.
                     why = f"transactions are missing between zxid {previous:#x} and {zxid:#x}: other digest"
                     raise CorruptLogError(path, offset, why, REMEDY)
@@ -462,8 +442,8 @@ class _Recovery:
                 disk.remove(path)
             else:
                 disk.truncate(path, end)
-        if chain.last_file is not None:
-            path, end = chain.last_file
+        for path, end in chain.ends.items():
             if end >= len(HEADER):
                 disk.rewrite(path, max(0, end - UNSYNCED_LIMIT), end)
+        if chain.ends:
             disk.sync_dir_now(self._data.log_dir)

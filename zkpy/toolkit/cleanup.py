@@ -65,7 +65,7 @@ def cleanup(disk: Disk, places: Places, keep: int, *, dry_run: bool, utc: bool =
         size += found.st_blocks * 512
         out(f"{word}: {clock.text(found.st_mtime_ns // 1_000_000)}\t{path}")
     if doomed and not dry_run:
-        trio.run(remove, disk, doomed)
+        trio.run(remove, disk, snap_dir, doomed)
     if doomed:
         say(f"{len(doomed)} files, {size_text(size)} on the disk")
     return EXIT_OK

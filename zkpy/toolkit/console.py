@@ -28,17 +28,21 @@ class ToolError(Exception):
 
 def say(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
 
 
 def out(text: str) -> None:
     """A line of output."""
+    if sys.stdout is None:
+        raise ToolError("there is no stdout to write to")
     sys.stdout.write(text + "\n")
 
 
 def flush() -> None:
     """Hand on what was put out so far."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def guarded(name: str, work: Callable[[], int]) -> int:
@@ -86,7 +90,7 @@ class Progress:
         self._what = what
         self._total = total
         self._shown = False
-        on = sys.stderr.isatty() and not quiet
+        on = sys.stderr is not None and sys.stderr.isatty() and not quiet
         self._next = time.monotonic() + _FIRST_S if on else float("inf")
 
     def at(self, done: int) -> None:
@@ -112,7 +116,7 @@ class Progress:
 
 def printing() -> bool:
     """Whether stdout is a terminal, where progress would get between the lines."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def size_text(size: int) -> str:

@@ -8,10 +8,10 @@ from zlib import adler32
 import attrs
 
 from zkpy.errors import CorruptLogError, MarshallingError
-from zkpy.persist.logreader import LogEntry, LogReader
+from zkpy.persist.chain import follows
+from zkpy.persist.logreader import REMEDY, LogEntry, LogReader
 from zkpy.persist.names import LOG, SNAPSHOT, Named, named, zxid_of
 from zkpy.persist.snapshot import SnapshotError, Stored, load_snapshot
-from zkpy.persist.txnsnaplog import follows
 from zkpy.ports import Disk
 from zkpy.toolkit.console import EXIT_FOUND, EXIT_OK, Progress, ToolError, out
 from zkpy.toolkit.locate import first_zxid, log_files, version_dir
@@ -70,7 +70,8 @@ class Verifier:
                 self._entry(path, entry)
                 count += 1
         except CorruptLogError as error:
-            self._problem(path, error.offset, None, error.why, f"{_SAVE}, or {_RESTORE}")
+            remedy = f"{_SAVE}, or {_RESTORE}" if error.remedy == REMEDY else error.remedy
+            self._problem(path, error.offset, None, error.why, remedy)
         finally:
             progress.end()
         self.entries += count

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from zkpy.errors import CorruptLogError, MarshallingError
-from zkpy.persist.logreader import MAX_ENTRY, LogEntry, LogReader
+from zkpy.persist.logreader import MAX_ENTRY, REMEDY, LogEntry, LogReader
 from zkpy.persist.names import LOG, named
 from zkpy.ports import Disk
 from zkpy.toolkit.console import EXIT_FOUND, EXIT_OK, Progress, out, printing, say
@@ -83,7 +83,8 @@ class View:
         except CorruptLogError as error:
             self.damaged = True
             progress.end()
-            say(f"{error}. Or save what stands before it: zkpy log --salvage OUT {path}")
+            salvage = f". Or save what stands before it: zkpy log --salvage OUT {path}"
+            say(f"{error}{salvage if error.remedy == REMEDY else ''}")
         finally:
             progress.end()
             self.position = path, reader.end

@@ -12,8 +12,10 @@ from zlib import adler32
 import attrs
 
 from zkpy.errors import CorruptLogError
-from zkpy.persist.logreader import HEADER, LogReader
+from zkpy.persist.logreader import HEADER, REMEDY, LogReader
+from zkpy.persist.names import LOG, SNAPSHOT, named, zxid_of
 from zkpy.persist.torn import END_OF_RECORD, HEAD, LEAST_PAYLOAD, RECORD_HEAD
+from zkpy.persist.txnsnaplog import VERSION_DIR
 from zkpy.ports import Disk
 from zkpy.toolkit.console import EXIT_FOUND, EXIT_OK, Progress, ToolError, out, size_text
 from zkpy.toolkit.logview import watched
@@ -45,6 +47,7 @@ def salvage(disk: Disk, path: str, target: str, max_entry: int) -> int:
         raise ToolError(f"{target} exists and is not overwritten; name a new file")
     if disk.is_dir(path):
         raise ToolError(f"{path} is a directory; name the one log file to be saved")
+    _check_target(disk, target)
     reader = LogReader(disk, path, max_entry)
     progress = Progress(path, disk.size(path))
     count, first, last, why = 0, 0, 0, ""
@@ -55,12 +58,14 @@ def salvage(disk: Disk, path: str, target: str, max_entry: int) -> int:
             count += 1
     except CorruptLogError as error:
         why = f"offset {error.offset}: {error.why}"
+        if error.remedy != REMEDY:  # nothing is damaged, but it cannot be read like this
+            raise
     left = after(path, max(reader.end, 0), max_entry, progress)
     progress.end()
     if reader.end < len(HEADER):
         out(f"{path}: {why or reader.torn}")
-        _tell(path, left, last)
-        out("There is nothing before the damage to be saved; no file was written.")
+        _tell(path, left, last, sound=False)
+        out("There is nothing to be saved; no file was written.")
         return EXIT_FOUND
     _copy(path, target, reader.end)
     zxids = f", zxids {hex_id(first)} to {hex_id(last)}" if count else ""
@@ -71,9 +76,25 @@ def salvage(disk: Disk, path: str, target: str, max_entry: int) -> int:
     return EXIT_OK
 
 
-def _tell(path: str, left: Left, last: int) -> None:
+def _check_target(disk: Disk, target: str) -> None:
+    """Recovery reads every file of a data directory whose name gives a zxid, a copy of a log as well."""
+    directory, _, name = os.path.abspath(target).rpartition("/")
+    if zxid_of(name, LOG) < 0 or not disk.is_dir(directory):
+        return
+    if (
+        directory.endswith(f"/{VERSION_DIR}")
+        or named(disk, directory, LOG)
+        or named(disk, directory, SNAPSHOT)
+    ):
+        raise ToolError(
+            f"{target}: in a data directory the copy would be taken for a log by its name; name a file "
+            f"elsewhere, or one that begins otherwise, such as saved.{name}"
+        )
+
+
+def _tell(path: str, left: Left, last: int, *, sound: bool = True) -> None:
     if not left.size:
-        out("Nothing is left out: the file is sound.")
+        out("Nothing is left out: the file is sound." if sound else "It holds no data at all.")
         return
     out(f"Left out: {left.size} bytes.")
     if left.intact:

@@ -22,11 +22,13 @@ from typing import Final
 
 import attrs
 
+from zkpy.errors import BadArgumentsError
+from zkpy.paths import validate
 from zkpy.persist.names import LOG, SNAPSHOT, named
 from zkpy.persist.snapshot import snapshot_name, write_snapshot_now
 from zkpy.persist.snapstream import NodeRecord
 from zkpy.persist.store import LOCK_NAME
-from zkpy.persist.txnsnaplog import VERSION_DIR
+from zkpy.persist.txnsnaplog import VERSION_DIR, sync_names
 from zkpy.ports import Disk
 from zkpy.toolkit.console import EXIT_OK, ToolError, out, say
 from zkpy.toolkit.jsonstream import JsonStream
@@ -42,7 +44,7 @@ from zkpy.toolkit.render import (
     path_bytes,
     path_of,
 )
-from zkpy.toolkit.snapview import OPEN_LIST, OPEN_NUMBER, Opened, open_snapshot, owner_json
+from zkpy.toolkit.snapview import OPEN_LIST, OPEN_NUMBER, Opened, open_snapshot, owner_json, say_large
 from zkpy.tree.acl import Acl, AclCache, AclEntry
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import MASK
@@ -87,11 +89,14 @@ def _export(opened: Opened) -> Iterator[str]:
     sessions = [json_line({"id": hex_id(id), "timeout_ms": timeout}) for id, timeout in opened.sessions]
     yield '"sessions": [' + "".join(f"\n  {item}," for item in sessions)[:-1] + "],"
     line = '"nodes": ['
+    largest = 0
     for record in opened.nodes():
         yield line
+        largest = max(largest, len(record[2] or b""))
         line = "  " + json_line(_node(record, opened)) + ","
     ending = opened.finish()
     yield line.rstrip(",")
+    say_large(opened.path, largest)
     zxid = opened.zxid
     if zxid < 0:
         if ending.last_zxid is None:
@@ -144,6 +149,8 @@ class Builder:
     tree: DataTree = attrs.field(factory=lambda: DataTree(RULES))
     zxid: int = -1
     digest: int | None = None
+    largest: int = 0
+    _given: set[str] = attrs.field(factory=set)
     _highest: int = 0
     _out_of_order: bool = False
     _numbers: dict[int, tuple[AclEntry, ...]] = attrs.field(factory=lambda: {OPEN_NUMBER: OPEN_LIST})
@@ -164,12 +171,15 @@ class Builder:
         self._finish(stream)
 
     def _member(self, stream: JsonStream, name: str) -> None:
+        if name in self._given:
+            raise ValueError(f"the member {name!r} comes twice")
+        self._given.add(name)
         if name == "nodes":
             for item in stream.elements():
                 self._node(item)
         elif name == "sessions":
             for item in stream.elements():
-                self.tree.sessions[_number(item, "id", None)] = _number(item, "timeout_ms", None, bits=32)
+                self._session(item)
         elif name == "zxid":
             self.zxid = _number({name: stream.value()}, name, None)
         elif name == "digest":
@@ -182,6 +192,17 @@ class Builder:
         else:
             raise ValueError(f"unknown member {name!r}; there are format, zxid, sessions, nodes, digest")
 
+    def _session(self, item: Json) -> None:
+        session, timeout = _number(item, "id", None), _number(item, "timeout_ms", None, bits=32)
+        unknown = item.keys() - {"id", "timeout_ms"}
+        if unknown:
+            raise ValueError(f"session {hex_id(session)} has the unknown member {min(unknown)!r}")
+        if timeout < 0:
+            raise ValueError(f'session {hex_id(session)}: "timeout_ms" is negative')
+        if session in self.tree.sessions:
+            raise ValueError(f"session {hex_id(session)} occurs twice")
+        self.tree.sessions[session] = timeout
+
     def _node(self, item: Json) -> None:
         path = item.get("path")
         if not isinstance(path, str) or not path.startswith("/"):
@@ -189,8 +210,10 @@ class Builder:
         raw = path_bytes(path)
         if raw in self.tree.nodes:
             raise ValueError(f"{path} occurs twice")
-        if raw != b"/" and (raw.endswith(b"/") or b"//" in raw or b"\0" in raw):
-            raise ValueError(f"{path!r} is no path")
+        try:
+            validate(raw)
+        except BadArgumentsError as error:
+            raise ValueError(f"{path!r} is no path that a client can name: {error}") from None
         unknown = item.keys() - _MEMBERS
         if unknown:
             raise ValueError(f"{path} has the unknown member {min(unknown)!r}")
@@ -199,6 +222,7 @@ class Builder:
             values |= {name: _number(item, name, 0, bits=32) for name in _INTS}
             acl = acl_from_json(item.get("acl", ["world:anyone:cdrwa"]))
             data, owner = data_from_json(item), _owner(item)
+            number = None if item.get("acl_id") is None else _number(item, "acl_id", None)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         node = ZNode(
@@ -214,11 +238,11 @@ class Builder:
             owner,
             values["pzxid"],
         )
-        number = item.get("acl_id")
-        if isinstance(number, int) and self._numbers.setdefault(number, acl) == acl:
+        if number is not None and self._numbers.setdefault(number, acl) == acl:
             self._set_acl(node, number, acl)
         else:
             self._unnumbered.append((node, acl))
+        self.largest = max(self.largest, len(data or b""))
         self._highest = max(self._highest, node.czxid, node.mzxid, node.pzxid)
         self._out_of_order |= raw != b"/" and _parent(raw) not in self.tree.nodes
         self.tree.nodes[raw] = node
@@ -329,6 +353,11 @@ def import_snapshot(disk: Disk, source: str, directory: str, compression: str) -
             raise ToolError(f"{source}: this is no UTF-8 text: {error.reason}") from None
     if builder.digest is not None and builder.digest != builder.tree.digest & MASK:
         say("note: the digest is another one than when it was exported: znodes were changed")
+    say_large(source, builder.largest)
+    lost = [session for session in builder.tree.ephemerals if session not in builder.tree.sessions]
+    if lost:
+        count = sum(len(builder.tree.ephemerals[session]) for session in lost)
+        say(f'note: {count} ephemerals have no session in "sessions": a server removes them when it starts')
     name = write_into(disk, directory, builder.tree, compression)
     out(f"{name}: {len(builder.tree.nodes)} znodes, {len(builder.tree.sessions)} sessions")
     return EXIT_OK
@@ -364,6 +393,7 @@ def write_into(disk: Disk, directory: str, tree: DataTree, compression: str) -> 
         if disk.exists(path):
             raise ToolError(f"{path} exists and is not overwritten")
         write_snapshot_now(disk, below, tree.view(), compression=compression)
+        sync_names(disk, below)
         return path
     finally:
         unlock()

@@ -17,7 +17,7 @@ from zkpy.ports import Disk
 from zkpy.toolkit.console import EXIT_FOUND, EXIT_OK, ToolError, out
 from zkpy.toolkit.locate import version_dir
 from zkpy.toolkit.render import RULES, hex_id, path_text
-from zkpy.toolkit.snapview import Opened, open_snapshot
+from zkpy.toolkit.snapview import Opened, open_snapshot, say_large
 from zkpy.tree.digest import MASK
 
 SHOWN: Final = 20
@@ -91,8 +91,9 @@ def _check_nodes(opened: Opened, found: Findings) -> tuple[int, int]:
     acls = opened.acls
     sessions = {session for session, _ in opened.sessions}
     last_above: bytes | None = None
-    digest = 0
+    digest = largest = 0
     for offset, path, data, number, packed in opened.nodes():
+        largest = max(largest, len(data or b""))
         if path in paths:
             found.add("a path twice", offset, f"{path_text(path)} occurs twice", _OTHER)
         paths.add(path)
@@ -117,6 +118,7 @@ def _check_nodes(opened: Opened, found: Findings) -> tuple[int, int]:
         if not path.startswith(b"/zookeeper/"):
             crc = crc32(data, crc32(path)) if data else crc32(path)
             digest += crc32(packed[16:52], crc32(packed[52:], crc32(packed[:16], crc)))
+    say_large(opened.path, largest)
     if b"" not in paths:
         found.add("no root", None, "there is no root znode", _OTHER)
     return len(paths), digest & MASK

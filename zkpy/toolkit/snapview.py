@@ -9,7 +9,7 @@ import attrs
 
 from zkpy.persist.snapstream import Ending, NodeRecord, SnapshotReader
 from zkpy.ports import Disk
-from zkpy.toolkit.console import EXIT_OK, Progress, ToolError, out, printing
+from zkpy.toolkit.console import EXIT_OK, Progress, ToolError, out, printing, say
 from zkpy.toolkit.locate import name_zxid, snapshot_file
 from zkpy.toolkit.render import (
     RULES,
@@ -35,6 +35,19 @@ OPEN_LIST: Final[tuple[AclEntry, ...]] = ((31, "world", "anyone"),)
 
 EVERY: Final = 4096
 """Znodes between two looks at the clock for the progress."""
+
+
+LARGEST: Final = 0xFFFFF
+"""The default of ``jute.maxbuffer``."""
+
+
+def say_large(path: str, largest: int) -> None:
+    """Note when the *largest* data of a znode in *path* needs other settings."""
+    if largest > LARGEST:
+        say(
+            f"{path}: note: a znode has {largest} bytes of data, over the default of jute.maxbuffer "
+            f"({LARGEST}); servers and clients need a larger one to handle it"
+        )
 
 
 @attrs.define

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from zkpy.persist.names import LOG, SNAPSHOT, named
@@ -48,8 +49,9 @@ def take_snapshot(
         raise ToolError(f"{directory}: name the data directory that {VERSION_DIR} is in")
     if target is not None:
         return _copy(directory, log_dir, target, compression, max_entry)
-    unlock = _claim(disk, directory)
-    try:
+    with ExitStack() as locks:
+        for place in dict.fromkeys((directory.rstrip("/"), (log_dir or directory).rstrip("/"))):
+            locks.callback(_claim(disk, place))
         restored = _load(disk, directory, log_dir, max_entry)
         below = f"{directory}/{VERSION_DIR}"
         if restored.snapshot_name is not None and restored.snapshot_zxid == restored.last_zxid:
@@ -58,8 +60,6 @@ def take_snapshot(
         name = write_snapshot_now(disk, below, restored.tree.view(), compression=compression)
         _report(f"{below}/{name}", restored)
         return EXIT_OK
-    finally:
-        unlock()
 
 
 def _claim(disk: Disk, directory: str) -> Callable[[], None]:

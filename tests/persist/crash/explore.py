@@ -14,7 +14,7 @@ import trio
 from tests.persist.crash.disk import SECTOR, Image
 from tests.persist.crash.history import ACTIONS, BASE, Run, Settings
 from tests.persist.crash.rule import Counts, Judge, Refused, Violation, judge_of
-from zkpy.errors import CorruptLogError, StorageError
+from zkpy.errors import CorruptLogError, DataDirError, StorageError
 from zkpy.persist.logreader import MAGIC, LogReader
 
 NewRun = Callable[[Settings, int], Run]
@@ -180,7 +180,7 @@ def _fail_at(
     try:
         trio.run(play, run, sequence)
         stopped = False
-    except (StorageError, CorruptLogError, OSError):
+    except (StorageError, CorruptLogError, DataDirError, OSError):
         stopped = True
     run.disk.on_call = None
     if not failed:
@@ -200,7 +200,7 @@ def after_failure(
     """The next process opens what the system shows, serves it, writes on; then the power goes."""
     try:
         run.restart()
-    except (CorruptLogError, StorageError) as error:
+    except (CorruptLogError, DataDirError, StorageError) as error:
         raise Violation(f"{label}: the next process refuses: {error}") from None
     if run.last not in allowed:
         raise Violation(f"{label}: the next process ends with {run.last:#x}")
@@ -262,7 +262,7 @@ def _resumed(run: Run, label: str) -> None:
     allowed = run.allowed()
     try:
         run.restart()
-    except (CorruptLogError, StorageError) as error:
+    except (CorruptLogError, DataDirError, StorageError) as error:
         raise Violation(f"{label}: the next process refuses: {error}") from None
     if run.last not in allowed:
         raise Violation(f"{label}: the next process ends with {run.last:#x}")
@@ -281,7 +281,7 @@ def _step(run: Run, action: str, watch: Watch, fail_at: int) -> bool:
     disk.on_call = on_call
     try:
         trio.run(ACTIONS[action], run)
-    except (StorageError, OSError, CorruptLogError):
+    except (StorageError, OSError, CorruptLogError, DataDirError):
         if left >= 0 or fail_at < 0:
             raise
         return True

@@ -19,9 +19,10 @@ from tests.persist.crash.history import Run, Settings
 from tests.persist.crash.rule import Counts, judge_of
 from zkpy.errors import StorageError
 from zkpy.persist import logreader, purge, snapshot, txnsnaplog
+from zkpy.persist.chain import Chain
 from zkpy.persist.logreader import LogReader
 from zkpy.persist.txnlog import TxnLogWriter
-from zkpy.persist.txnsnaplog import Chain, DataDir
+from zkpy.persist.txnsnaplog import DataDir
 
 Patches = Sequence[tuple[Any, str, Any]]
 Campaign = Callable[[type[Run], Counts], object]

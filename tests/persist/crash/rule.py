@@ -16,7 +16,7 @@ import attrs
 from tests.persist.crash.disk import Image
 from tests.persist.crash.history import Run, Settings, State, state_of
 from tests.persist.records import new_tree
-from zkpy.errors import CorruptLogError, StorageError
+from zkpy.errors import CorruptLogError, DataDirError, StorageError
 
 NO_SNAPSHOT_LOST: Final = "is not a valid snapshot"
 _ZXID: Final = re.compile(r"zxid 0x[0-9a-f]+")
@@ -100,7 +100,7 @@ class Judge:
         self.counts.recoveries += 1
         try:
             restored = self._settings.open(disk).restore(new_tree)
-        except (CorruptLogError, StorageError) as error:
+        except (CorruptLogError, DataDirError, StorageError) as error:
             raise Refused(f"refused though only a crash happened: {error}") from None
         disk.on_call = None
         self._compare(restored.last_zxid, state_of(restored.tree))
@@ -120,7 +120,7 @@ class Judge:
         self.counts.recoveries += 1
         try:
             restored = self._settings.open(self._settings.disk(image)).restore(new_tree)
-        except (CorruptLogError, StorageError) as error:
+        except (CorruptLogError, DataDirError, StorageError) as error:
             raise Violation(f"refused though only crashes happened: {error}\n{describe(image)}") from None
         self._compare(restored.last_zxid, state_of(restored.tree))
         return restored.last_zxid
