@@ -19,7 +19,7 @@ from bench.servers import ROOT, BenchError, Kind, file_system, free_port, java_k
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 SUSPECT_SHARE = 0.7
-LOCAL_OPTIONS = ("--dir", "--python", "--json", "--write")
+LOCAL_OPTIONS = ("--dir", "--python", "--json", "--write", "--block")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--python-generator", action="store_true", help="do without the C load generator")
     parser.add_argument("--dir", type=Path, default=ROOT / "build" / "bench", help="where the servers write")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the table as Markdown")
+    parser.add_argument("--block", default="", metavar="NAME", help="with --write: the table of this name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample as JSON")
     return parser
 
@@ -95,7 +96,8 @@ def main(arguments: Sequence[str]) -> int:
         facts = "\n".join(f"- {key}: {value}" for key, value in about.items())
         reading = "A ratio above 1 means that zkpy is ahead, whether more or less is better in that row."
         remarks = "\n".join(f"- {note}" for note in [*notes, *failures])
-        report.write_markdown(options.write, f"{facts}\n\n{reading}\n\n{table.markdown()}\n\n{remarks}")
+        text = f"{facts}\n\n{reading}\n\n{table.markdown()}\n\n{remarks}"
+        report.write_markdown(options.write, text, options.block)
     if options.json:
         content = {"machine": report.machine(disk), "rounds": options.rounds, "rows": results}
         report.write_json(options.json, content)

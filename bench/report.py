@@ -17,7 +17,7 @@ import attrs
 from bench.rows import Row, Sample
 from bench.servers import java_executable, python_title
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+BEGIN, END = "<!-- bench{}:begin -->", "<!-- bench{}:end -->"
 Results = Mapping[str, Mapping[str, Sequence[Sample]]]
 """Row name, then server name, then one sample per round."""
 
@@ -148,14 +148,18 @@ def _java_version() -> str:
     return lines[-1].strip() if lines else "unknown"
 
 
-def write_markdown(path: Path, body: str) -> None:
-    """Replaces what stands between the marks, so that text written by hand around them survives."""
-    block = f"{BEGIN}\n{body.strip()}\n{END}\n"
+def write_markdown(path: Path, body: str, block_name: str = "") -> None:
+    """Replaces what stands between the marks, so that text written by hand around them survives.
+
+    *block_name* chooses among several tables of one file.
+    """
+    begin, end = (mark.format(f":{block_name}" if block_name else "") for mark in (BEGIN, END))
+    block = f"{begin}\n{body.strip()}\n{end}\n"
     old = path.read_text() if path.exists() else ""
-    if BEGIN in old and END in old:
-        before, rest = old.split(BEGIN, 1)
-        after = rest.split(END, 1)[1].lstrip("\n")
-        path.write_text(before + block + after)
+    if begin in old and end in old:
+        before, rest = old.split(begin, 1)
+        after = rest.split(end, 1)[1].lstrip("\n")
+        path.write_text(before + block + ("\n" if after else "") + after)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# Performance\n\n{block}")
