@@ -329,13 +329,13 @@ class Recorder:
         self.folder = folder
         self.command = command
         self.results: dict[tuple[str, str], list[Result]] = {}
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         suite = _SUITES.get(Path(report.nodeid.partition("::")[0]).stem)
         if suite is None:
             return
-        self.seconds[suite] += report.duration  # type: ignore[assignment]
+        self.seconds[suite] = self.seconds.get(suite, 0.0) + report.duration
         if report.when == "call" or (report.failed and report.when == "setup"):
             for result in outcomes(suite, report):
                 self.results.setdefault((suite, result.server), []).append(result)
