@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compat compat-long compat-mutants conformance interchange bench cover clean
+.PHONY: help run test lint types compat compat-long sim compat-mutants conformance interchange bench cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,9 @@ compat: $(VENV)/compat.stamp ## the same checks on zkpy and a real ZooKeeper; Ja
 
 compat-long: $(VENV)/compat.stamp ## 10,000 generated scripts of 200 steps on zkpy and a real ZooKeeper (about an hour)
 	$(BIN)/python -m compat.generated --scripts 10000 --steps 200
+
+sim: $(VENV)/dev.stamp ## simulated ensembles with faults: FIRST=0 SEEDS=200
+	$(BIN)/python -m tests.simulation.run $(or $(FIRST),0) $(or $(SEEDS),200) 2>/dev/null
 
 compat-mutants: $(VENV)/compat.stamp ## break zkpy on purpose in many places: the checks have to notice each
 	$(BIN)/python -m compat.mutants

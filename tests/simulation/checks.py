@@ -1,0 +1,158 @@
+"""What must hold after a run, from the clients' and from the observer's point of view."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from struct import unpack_from
+
+from tests.simulation.world import KEYS, History, Operation, Violation, World
+from zkpy.node import new_tree
+from zkpy.tree.datatree import DataTree
+from zkpy.tree.txns import decode_payload
+
+
+class Model:
+    """The tree after each committed transaction, replayed in the order of zxids."""
+
+    def __init__(self, world: World) -> None:
+        self.tree: DataTree = new_tree(world.configuration(1))
+        self.payloads = _history(world)
+        self.zxids = sorted(self.payloads)
+        self.values: dict[str, list[tuple[int, bytes | None]]] = {key: [(0, None)] for key in KEYS}
+        for zxid in self.zxids:
+            logged = decode_payload(self.payloads[zxid])
+            if logged.header.zxid != zxid:
+                raise Violation(f"transaction 0x{logged.header.zxid:x} was carried out as 0x{zxid:x}")
+            self.tree.apply(logged.header, logged.txn)
+            self.tree.changes.clear()
+            for key, values in self.values.items():
+                node = self.tree.nodes.get(key.encode())
+                data = None if node is None else node.data
+                if values[-1][1] != data:
+                    values.append((zxid, data))
+
+    def value(self, key: str, zxid: int) -> bytes | None:
+        """What *key* held after transaction *zxid*."""
+        values = self.values[key]
+        return values[bisect_right(values, zxid, key=lambda at: at[0]) - 1][1]
+
+
+def _history(world: World) -> dict[int, bytes]:
+    """The transactions that count, by zxid, going back from the last leader.
+
+    Each leader brings a history and adds to it; what it adds counts up to where that history ends
+    that the next leader brings.
+    """
+    history = world.history
+    ends = {sid: member.tree.last_zxid for sid, member in world.members.items()}
+    if len({*ends.values()}) > 1:
+        raise Violation(f"the members' histories end at different places: {ends}")
+    last = ends[1]
+    found: dict[int, bytes] = {}
+    while last:
+        epoch = last >> 32
+        found.update((z, payload) for z, payload in history.proposed.items() if epoch << 32 < z <= last)
+        _, last = history.leaders[epoch]
+    return found
+
+
+def check(world: World) -> Model:
+    """Raises Violation."""
+    history = world.history
+    model = Model(world)
+    _lives_are_slices(history, model.zxids)
+    _members_hold_all(world, model)
+    _acknowledged_is_kept(history, model)
+    _reads_are_of_their_zxid(history, model)
+    _sessions_never_go_back(history)
+    _writes_are_in_real_time_order(history)
+    return model
+
+
+def _lives_are_slices(history: History, zxids: list[int]) -> None:
+    """Whoever carried out two transactions carried out all between them, in order."""
+    index = {zxid: at for at, zxid in enumerate(zxids)}
+    for life in history.lives:
+        lost = [hex(zxid) for zxid in life if zxid not in index]
+        if lost:
+            raise Violation(f"a server carried out what did not last: {lost[:5]}")
+        places = [index[zxid] for zxid in life]
+        for at, (one, other) in enumerate(itertools.pairwise(places)):
+            if other != one + 1:
+                missed = zxids[one + 1 : other]
+                raise Violation(
+                    f"a server carried out 0x{life[at]:x} and then 0x{life[at + 1]:x};"
+                    f" others carried out {[hex(zxid) for zxid in missed[:5]]} between"
+                )
+
+
+def _members_hold_all(world: World, model: Model) -> None:
+    """Every member's tree is what the committed transactions make, and its log agrees with them."""
+    wanted = {path: node.data for path, node in model.tree.nodes.items() if path != b"/zookeeper/config"}
+    for sid, member in world.members.items():
+        tree = member.tree
+        found = {path: node.data for path, node in tree.nodes.items() if path != b"/zookeeper/config"}
+        if found != wanted:
+            lost = sorted(set(wanted.items()) ^ set(found.items()), key=str)
+            raise Violation(f"server {sid} does not hold what was committed: {lost[:6]}")
+        if tree.digest % 2**64 != model.tree.digest % 2**64:
+            raise Violation(f"server {sid} has another digest")
+        if tree.sessions != model.tree.sessions:
+            raise Violation(f"server {sid} knows other sessions: {tree.sessions} {model.tree.sessions}")
+        if member.server.digest_mismatches:
+            raise Violation(f"server {sid} saw another digest than its leader")
+        for entry in member.store.dirs.entries_after(member.store.last_snapshot_zxid):
+            if model.payloads.get(entry.zxid) != entry.payload:
+                raise Violation(f"server {sid} has something else in its log as 0x{entry.zxid:x}")
+
+
+def _acknowledged(history: History) -> list[Operation]:
+    return [op for op in history.operations if op.reply is not None and op.reply.err == 0]
+
+
+def _acknowledged_is_kept(history: History, model: Model) -> None:
+    for op in _acknowledged(history):
+        assert op.reply is not None
+        if op.kind in ("set", "create", "ephemeral", "multi"):
+            payload = model.payloads.get(op.reply.zxid)
+            if payload is None or op.value not in payload:
+                raise Violation(f"acknowledged and not there: {op}")
+
+
+def _reads_are_of_their_zxid(history: History, model: Model) -> None:
+    """What a read gave is the state after the transaction that its answer names."""
+    for op in _acknowledged(history):
+        if op.kind == "get":
+            assert op.reply is not None
+            (size,) = unpack_from(">i", op.reply.body)
+            data = op.reply.body[4 : 4 + size]
+            if data != model.value(op.path, op.reply.zxid):
+                raise Violation(f"read {data!r}, it was {model.value(op.path, op.reply.zxid)!r}: {op}")
+
+
+def _sessions_never_go_back(history: History) -> None:
+    """Answers of one session, across connections and members, never name an older state."""
+    latest: dict[int, int] = {}
+    for op in sorted((op for op in history.operations if op.ended is not None), key=lambda op: op.begun):
+        if op.reply is None or op.reply.err in (-112, -118) or op.reply.zxid <= 0:
+            continue
+        if op.reply.zxid < latest.get(op.session, 0):
+            raise Violation(f"session went back from 0x{latest[op.session]:x}: {op}")
+        latest[op.session] = op.reply.zxid
+
+
+def _writes_are_in_real_time_order(history: History) -> None:
+    """A write that began after another one was acknowledged comes later."""
+    writes = [op for op in _acknowledged(history) if op.kind not in ("get", "sync", "close")]
+    ended = sorted(
+        (op.ended, op.reply.zxid) for op in writes if op.ended is not None and op.reply is not None
+    )
+    highest, at = 0, 0
+    for op in sorted(writes, key=lambda op: op.begun):
+        while at < len(ended) and ended[at][0] < op.begun:
+            highest = max(highest, ended[at][1])
+            at += 1
+        assert op.reply is not None
+        if op.reply.zxid <= highest:
+            raise Violation(f"a later write has an earlier place than 0x{highest:x}: {op}")

@@ -1,0 +1,191 @@
+"""Mistakes that lose, reorder or invent transactions: the runs have to notice each.
+
+``python -m tests.simulation.mutants [SEEDS [NAME ...]]`` prints how many seeds each one lived.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from tests.simulation.run import run
+from tests.simulation.world import Violation
+from zkpy.persist.epochfile import EpochFiles
+from zkpy.persist.store import Store
+from zkpy.quorum import learner
+from zkpy.quorum.context import Context
+from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochAnswer, EpochProposal, NewLeaderAcks
+from zkpy.quorum.leaderserver import LeaderServer
+from zkpy.quorum.learner import Learner
+from zkpy.quorum.learnerserver import LearnerServer
+from zkpy.quorum.learnersync import LearnerSync
+from zkpy.quorum.verifier import MajorityVerifier
+from zkpy.quorum.votes import Vote
+from zkpy.tree.datatree import DataTree
+
+Replaced = tuple[Any, str, Any]
+SEEDS: Final = 300
+
+
+async def _accept_in_memory(epochs: EpochFiles, epoch: int) -> None:
+    epochs.accepted = epoch
+
+
+async def _enter_in_memory(epochs: EpochFiles, epoch: int) -> None:
+    epochs.current = epoch
+
+
+def _half(verifier: MajorityVerifier, sids: Any) -> bool:
+    return len(verifier.voters.intersection(sids)) >= max(1, len(verifier.voters) // 2)
+
+
+def _nothing_uncommitted(server: object) -> list[object]:
+    return []
+
+
+def _by_number(vote: Vote, other: Vote) -> bool:
+    return vote.leader > other.leader
+
+
+def _ack_history(acks: EpochAcks, sid: int, epoch: int, zxid: int) -> EpochAck:
+    acks._acks.add(sid)
+    acks.reached = acks._acks.has(acks._sid) and acks._acks.has_all_quorums()
+    return EpochAck.REACHED if acks.reached else EpochAck.WAIT
+
+
+def _epoch_alone(proposal: EpochProposal, sid: int, accepted_epoch: int) -> int | None:
+    if proposal.epoch is None and sid == proposal._sid:
+        proposal.epoch = accepted_epoch + 1
+    return proposal.epoch
+
+
+def _established_alone(acks: NewLeaderAcks, sid: int, zxid: int) -> bool:
+    acks.established = True
+    return True
+
+
+async def _cut_nothing(self: Learner, zxid: int, sync: LearnerSync) -> None:
+    self.context.tree.last_zxid = zxid
+
+
+async def _keep_nothing(store: Store, tree: DataTree) -> None:
+    """The leader's tree stays in memory."""
+
+
+def _any_leader(new_epoch: int, accepted_epoch: int, current_epoch: int) -> EpochAnswer:
+    return EpochAnswer(new_epoch, current_epoch)
+
+
+async def _no_reload(context: Context) -> None:
+    context.volatile = False
+
+
+def _apply_at_once(propose: Callable[..., None]) -> Callable[..., None]:
+    def proposed(server: LearnerServer, zxid: int, payload: bytes) -> None:
+        propose(server, zxid, payload)
+        if server.next_to_commit() == zxid:
+            server.committed_next()
+
+    return proposed
+
+
+def _acknowledge_at_once(propose: Callable[..., None]) -> Callable[..., None]:
+    def proposed(server: LearnerServer, zxid: int, payload: bytes) -> None:
+        propose(server, zxid, payload)
+        server.durable([server._proposals[-1][0]])
+
+    return proposed
+
+
+def _unsynced(log_and_apply: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def logged(self: Learner, transactions: list[Any]) -> None:
+        for zxid, payload in transactions:
+            assert self.context.storage is not None
+            self.context.storage.log.append(zxid, payload)
+            self._apply(zxid, payload)
+
+    return logged
+
+
+def _announced_first(submit: Callable[..., None]) -> Callable[..., None]:
+    def submitted(server: LeaderServer, request: Any) -> None:
+        submit(server, request)
+        if request.header is not None:
+            server.acknowledged(
+                server._sid % len(server.proposals._configs.voters()) + 1, request.header.zxid
+            )
+
+    return submitted
+
+
+MUTANTS: Final[dict[str, list[Replaced]]] = {
+    "half of the voters are a quorum": [(MajorityVerifier, "contains_quorum", _half)],
+    "a follower acknowledges before it has synced": [
+        (LearnerServer, "propose", _acknowledge_at_once(LearnerServer.propose))
+    ],
+    "a follower carries out what is not committed": [
+        (LearnerServer, "propose", _apply_at_once(LearnerServer.propose))
+    ],
+    "the leader counts an acknowledgement that never came": [
+        (LeaderServer, "submit", _announced_first(LeaderServer.submit))
+    ],
+    "a vote forgets what was logged and not committed": [
+        (LearnerServer, "uncommitted", _nothing_uncommitted),
+        (LeaderServer, "uncommitted", _nothing_uncommitted),
+    ],
+    "the highest number leads, and nobody compares histories": [
+        (Vote, "better_than", _by_number),
+        (EpochAcks, "ack", _ack_history),
+    ],
+    "the accepted epoch is not stored": [(EpochFiles, "accept", _accept_in_memory)],
+    "the current epoch is not stored": [(EpochFiles, "enter", _enter_in_memory)],
+    "an epoch is chosen alone, and promised to anybody": [
+        (EpochProposal, "add", _epoch_alone),
+        (learner, "answer_leader_info", _any_leader),
+    ],
+    "a leader is established without a quorum": [(NewLeaderAcks, "ack", _established_alone)],
+    "a divergent log is not cut": [(Learner, "_truncate", _cut_nothing)],
+    "NEWLEADER is acknowledged before the history is synced": [
+        (Learner, "_log_and_apply", _unsynced(Learner._log_and_apply))
+    ],
+    "NEWLEADER is acknowledged before the tree is stored": [(Store, "replace", _keep_nothing)],
+    "a tree that was not stored counts": [(Context, "reload", _no_reload)],
+}
+
+
+@contextmanager
+def mistaken(name: str) -> Iterator[None]:
+    """With this mistake in force."""
+    with ExitStack() as stack:
+        for owner, attribute, mistake in MUTANTS[name]:
+            stack.callback(setattr, owner, attribute, getattr(owner, attribute))
+            setattr(owner, attribute, mistake)
+        yield
+
+
+def seeds_survived(name: str, seeds: int = SEEDS) -> int | None:
+    """How many seeds the mistake lives before it is noticed; None: all."""
+    with mistaken(name):
+        for seed in range(seeds):
+            try:
+                run(seed)
+            except Violation:
+                return seed
+    return None
+
+
+def main() -> int:
+    """Print a line for each."""
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
+    lived = 0
+    for name in sys.argv[2:] or MUTANTS:
+        survived = seeds_survived(name, seeds)
+        lived += survived is None
+        print(f"{'LIVES' if survived is None else survived:>5}  {name}", flush=True)
+    return 1 if lived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
