@@ -17,7 +17,7 @@ from zkpy.pipeline.zookeeperserver import ASKED, Client, ZooKeeperServer
 from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
-from zkpy.tree.txns import decode_payload
+from zkpy.tree.txns import SetData, decode_payload
 from zkpy.zxid import follows
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -163,6 +163,13 @@ class LearnerServer(ZooKeeperServer):
         header = self._proposals[0][0].header
         assert header is not None
         return header.zxid
+
+    def next_config(self) -> str | None:
+        """The configuration that the oldest proposal makes; None: none, or it is known already."""
+        txn = self._proposals[0][0].txn
+        if isinstance(txn, SetData) and txn.type == opcodes.RECONFIG:
+            return (txn.data or b"").decode("utf-8", "replace")
+        return None
 
     def committed_next(self) -> None:
         """Carry out the oldest proposal; if a local client asked for it, it is answered."""

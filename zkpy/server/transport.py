@@ -184,6 +184,16 @@ class EpollTransport:
         if reports is not None:
             self.epoll.register(reports.fileno(), _IN)
 
+    def listen_on(self, listeners: list[socket.socket]) -> None:
+        """Accept connections there instead; those that were accepted before stay. Closes the old ones."""
+        for fd, sock in self._listeners.items():
+            self.epoll.unregister(fd)
+            sock.close()
+        self._listeners.clear()
+        for sock in listeners:
+            self._listeners[sock.fileno()] = sock
+            self.epoll.register(sock.fileno(), _IN)
+
     async def run(self) -> None:
         """Serve; on the way out every socket is closed."""
         service = self._service
