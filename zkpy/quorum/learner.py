@@ -297,7 +297,7 @@ class Learner:
         """A reconfiguration is committed. Raises LeftLeader when the own role or the leader changes."""
         server = self.server
         assert server is not None
-        text = server.next_config() if server.next_to_commit() == zxid else None
+        text = server.next_config(zxid)
         leaves = text is not None and self._activate(text, designated)
         self._commit(zxid)
         if leaves:

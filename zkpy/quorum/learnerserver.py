@@ -164,8 +164,10 @@ class LearnerServer(ZooKeeperServer):
         assert header is not None
         return header.zxid
 
-    def next_config(self) -> str | None:
-        """The configuration that the oldest proposal makes; None: none, or it is known already."""
+    def next_config(self, zxid: int) -> str | None:
+        """The configuration that the oldest proposal makes; None: it makes none, or is not *zxid*."""
+        if self.next_to_commit() != zxid:
+            return None
         txn = self._proposals[0][0].txn
         if isinstance(txn, SetData) and txn.type == opcodes.RECONFIG:
             return (txn.data or b"").decode("utf-8", "replace")
