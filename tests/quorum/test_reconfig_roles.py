@@ -219,6 +219,45 @@ async def test_new_client_ports_are_listened_on(autojump_clock: MockClock) -> No
         assert b"clientPort" not in zoo.disks[2].read_bytes(FILE)
 
 
+async def test_new_ports_between_the_servers(autojump_clock: MockClock) -> None:
+    async with serving(1, 2, 3) as zoo:
+        client = await zoo.members[3].client()
+        assert (await change(client, "server.2=h2:26000:26001;2182,server.1=h1:26000:26001;2181")).err == 0
+        await settle()
+        assert roles(zoo, 1, 2, 3) == ["follower", "follower", "leader"]
+        await zoo.kill(3)
+        await trio.sleep(5)
+        await zoo.serve(1, 2)
+        assert ("h2", 26000) in zoo.network.listeners
+        assert {("h1", 26001), ("h2", 26001)} <= zoo.network.listeners.keys()
+        zoo.start(3)
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        assert (await client.create("/by-the-new-ports")).err == 0
+        await settle()
+        same(zoo)
+
+
+async def test_whoever_joins_after_a_designation_can_elect_again(autojump_clock: MockClock) -> None:
+    async with serving(1, 2, 3, observers=(4,)) as zoo:
+        client = await zoo.members[2].client()
+        client.send(wire.RECONFIG, body(line(3, "observer")))
+        await trio.sleep(5)
+        await zoo.serve()
+        led = zoo.leader()
+        follower = 3 - led
+        await zoo.kill(follower)
+        await trio.sleep(15)
+        zoo.start(follower)
+        await trio.sleep(15)
+        await zoo.serve()
+        await zoo.kill(zoo.leader())
+        await trio.sleep(5)
+        zoo.start(*(sid for sid in (1, 2) if zoo.members[sid].ended.is_set()))
+        await zoo.serve()
+        await settle()
+
+
 async def test_a_watch_on_the_configuration_fires_at_each_member(autojump_clock: MockClock) -> None:
     async with serving(1, 2, 3, observers=(4,)) as zoo:
         clients = [await zoo.members[sid].client() for sid in (1, 2, 3, 4)]

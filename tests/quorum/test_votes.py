@@ -183,6 +183,16 @@ def test_nothing_is_heard_before_the_first_start() -> None:
     assert fle.start(0, 0)[0] == Send((2, 3), Notification(LOOKING, 1, 0, 1, 0, 2, config(3).text()))
 
 
+def test_a_leader_that_was_designated_is_joined_and_looking_goes_on_afterwards() -> None:
+    """Its followers report no round; whoever joins by that must be able to look again."""
+    fle = election(sid=1)
+    told(fle, 2, Notification(FOLLOWING, 3, 0, -1, 4))
+    assert Decided(3, FOLLOWING) in told(fle, 3, Notification(LEADING, 3, 0, -1, 4))
+    fle.start(0, 4)
+    told(fle, 2, looking(2, 7, round_=fle.round, epoch=4))
+    assert fle.proposal.leader == 2
+
+
 def test_an_unknown_history_is_ignored() -> None:
     fle = election(1)
     told(fle, 2, looking(2, zxid=-1, epoch=3))
