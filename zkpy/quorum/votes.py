@@ -177,16 +177,20 @@ class FastLeaderElection:
                 out.append(newer)
                 if newer.restart:
                     return out
-        if sid not in self._configs.voters():
-            vote = self.current_vote
-            out.append(Send((sid,), self._message(vote, self.round, self.state)))
+        voters = self._configs.voters()
+        if sid not in voters:
+            # Two servers without a vote must not answer one another for ever.
+            if n.state is PeerState.LOOKING and (self._sid in voters or self.state is not PeerState.LOOKING):
+                vote = self.current_vote
+                out.append(Send((sid,), self._message(vote, self.round, self.state)))
             return out
         if self.state is not PeerState.LOOKING:
             if n.state is PeerState.LOOKING and sid != self._sid:
                 vote = self.current_vote
                 out.append(Send((sid,), self._message(vote, vote.round, self.state)))
             return out
-        if n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid:
+        behind = n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid
+        if behind and self._sid in voters:  # else that server would answer what it cannot count
             out.append(Send((sid,), self._message(self.proposal, self.round, self.state)))
         return out + self._look(sid, n)
 
