@@ -257,11 +257,8 @@ def answers(kind: type[ServerProcess], extra: dict[str, str]) -> list[object]:
         session = RawSession(member)
 
         def ask(request: tuple[str | None, str | None, str | None, int]) -> object:
-            *lists, number = (
-                each.replace("SELF", own).replace("CLIENT", clients) if isinstance(each, str) else each
-                for each in request
-            )
-            body = b"".join(wire.text(each) for each in lists) + struct.pack(">q", number)
+            lists = (each and each.replace("SELF", own).replace("CLIENT", clients) for each in request[:3])
+            body = b"".join(wire.text(each) for each in lists) + struct.pack(">q", request[3])
             session.xid += 1
             session.wire.send(wire.request(session.xid, wire.RECONFIG, body))
             answer = session.wire.receive()
