@@ -271,6 +271,16 @@ async def test_a_watch_on_the_configuration_fires_at_each_member(autojump_clock:
             assert each.peer.events == [(changed.zxid, DATA_CHANGED, b"/zookeeper/config")]
 
 
+async def test_a_persistent_watch_is_told_of_the_activation_and_of_the_transaction(
+    autojump_clock: MockClock,
+) -> None:
+    async with serving(1, 2, 3) as zoo:
+        client = await zoo.members[2].client()
+        assert (await client.call(wire.ADD_WATCH, wire.text("/zookeeper/config") + wire.i32(0))).err == 0
+        changed = await change(client, None, "77")
+        assert client.peer.events == [(changed.zxid, DATA_CHANGED, b"/zookeeper/config")] * 2
+
+
 async def test_restarted_members_begin_with_the_files(autojump_clock: MockClock) -> None:
     async with serving(1, 2, 3) as zoo:
         client = await zoo.members[1].client()

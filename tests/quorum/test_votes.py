@@ -339,6 +339,13 @@ def test_a_server_without_a_vote_does_not_correct_one_that_has() -> None:
     assert not [each for each in told(observer, 1, looking(1)) if isinstance(each, Send)]
 
 
+def test_a_server_that_will_have_a_vote_does_not_correct_one_that_does_not_know_it() -> None:
+    joining = FastLeaderElection(4, Configs(config(3), config(4, version=1)))
+    for _ in range(3):
+        joining.start(0, 0)
+    assert not [each for each in told(joining, 1, looking(1)) if isinstance(each, Send)]
+
+
 def test_newer_configurations() -> None:
     fle = election(1)
     same = config(3, 1, version=5)

@@ -177,10 +177,10 @@ class FastLeaderElection:
                 out.append(newer)
                 if newer.restart:
                     return out
-        voters = self._configs.voters()
-        if sid not in voters:
+        votes = self._sid in self._configs.committed.voters
+        if sid not in self._configs.voters():
             # Two servers without a vote must not answer one another for ever.
-            if n.state is PeerState.LOOKING and (self._sid in voters or self.state is not PeerState.LOOKING):
+            if n.state is PeerState.LOOKING and (votes or self.state is not PeerState.LOOKING):
                 vote = self.current_vote
                 out.append(Send((sid,), self._message(vote, self.round, self.state)))
             return out
@@ -190,7 +190,7 @@ class FastLeaderElection:
                 out.append(Send((sid,), self._message(vote, vote.round, self.state)))
             return out
         behind = n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid
-        if behind and self._sid in voters:  # else that server would answer what it cannot count
+        if behind and votes:  # else that server would answer what it cannot count
             out.append(Send((sid,), self._message(self.proposal, self.round, self.state)))
         return out + self._look(sid, n)
 
