@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from kazoo.exceptions import ConnectionLoss, SessionExpiredError
@@ -185,6 +187,34 @@ def test_members_come_go_and_change(case: str, ensemble: Growing) -> None:
     writes_through_all(ensemble, "again")
 
 
+def as_a(kind: type[ServerProcess], member: ServerProcess) -> ServerProcess:
+    """Another kind of server with a stopped member's directory and port."""
+    other = kind(member.config, member.properties)
+    shutil.rmtree(other.directory)
+    other.directory, other.log_path = member.directory, member.directory / "other.log"
+    other.config_path, other.port = member.config_path, member.port
+    return other
+
+
+def test_either_kind_goes_on_with_the_files_that_the_other_has_written(classpath: str) -> None:
+    with Ensemble([ZkpyServer] * 3, SETTINGS, PROPERTIES) as ensemble:
+        versions = [1 << 32]
+        for kind in (RealServer, ZkpyServer):
+            with closing(client(ensemble.members[2].address)) as asked:
+                asked.add_auth("digest", SUPER)
+                versions.append(asked.reconfig(None, "77", None)[1].mzxid)
+                asked.stop()
+            ensemble.stop(1)
+            assert f"zoo.cfg.dynamic.{versions[-1]:x}\n" in ensemble.members[1].config_path.read_text()
+            ensemble.members[1] = as_a(kind, ensemble.members[1])
+            ensemble.restart(1)
+            ensemble.wait_until_serving()
+            assert version(four_letters(ensemble.members[1].port, "conf").encode()) == versions[-1]
+        names = {file.name for file in ensemble.members[1].directory.glob("zoo.cfg*")}
+        assert names == {"zoo.cfg", "zoo.cfg.bak"} | {f"zoo.cfg.dynamic.{each:x}" for each in versions}
+        same_trees(ensemble)
+
+
 # -- refusals ----------------------------------------------------------------------------------------------
 
 A = "10.1.1.1"
@@ -286,7 +316,7 @@ def events_of_a_change(session: RawSession) -> list[tuple[bool, bytes]]:
     session.xid += 1
     body = wire.text(None) * 3 + struct.pack(">q", -1)
     session.wire.send(wire.request(session.xid, wire.RECONFIG, body))
-    events = []
+    events: list[tuple[int, bytes]] = []
     while True:
         frame = session.wire.receive()
         assert frame is not None

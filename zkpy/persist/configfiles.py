@@ -11,7 +11,6 @@ a configuration's coming into force and its being stored.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final
@@ -70,13 +69,12 @@ class ConfigFiles:
 
     def forget_seen(self) -> None:
         """What was seen is in force, or was given up."""
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                self._disk.remove(self._next)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                logger.error("%s cannot be removed: %s", self._next, error.strerror or error)
+        try:
+            self._disk.remove(self._next)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            logger.error("%s cannot be removed: %s", self._next, error.strerror or error)
 
     def activate(self, lines: Iterable[str], version: int, *, drop_client_port: bool) -> None:
         """Store the configuration that is in force now, and have the next start begin with it."""
