@@ -179,7 +179,7 @@ class DataTree:
     # -- changing ------------------------------------------------------------------------------------------
 
     def show_config(self, text: bytes, version: int, time_ms: int) -> None:
-        """Make ``/zookeeper/config`` hold *text*: no transaction does that, and no digest covers it."""
+        """Make ``/zookeeper/config`` hold *text*, outside any transaction; no digest covers it."""
         node = self.nodes.get(paths.CONFIG)
         if node is None:
             node = self._built_in(self.acls.intern(((READ, "world", "anyone"),)))
