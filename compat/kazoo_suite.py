@@ -45,9 +45,6 @@ _INSTALL = 'pip install "kazoo[test,gevent,eventlet,sasl]" pytest-timeout "pyOpe
 
 _TWO = "stops one server and goes on with another"
 NOT_THERE_YET = {
-    "test_client.py::TestReconfig::test_add_remove_observer": "reconfig is not there yet",
-    "test_client.py::TestReconfig::test_bad_input": "reconfig is not there yet",
-    "test_client.py::TestReconfig::test_no_super_auth": "reconfig is not there yet",
     "test_connection.py::TestReadOnlyMode::test_read_only": "read-only mode is not there yet",
 }
 """Left out with a cluster of several zkpy servers."""

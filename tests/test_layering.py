@@ -42,6 +42,7 @@ FLOORS = {
     "zkpy.quorum.notification": 2,
     "zkpy.quorum.packets": 2,
     "zkpy.quorum.quorumconfig": 2,
+    "zkpy.quorum.reconfig": 2,
     "zkpy.quorum.syncplan": 2,
     "zkpy.quorum.verifier": 2,
     "zkpy.quorum.votes": 2,

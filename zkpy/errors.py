@@ -126,6 +126,18 @@ class ReconfigDisabledError(KeeperError):
     code = Code.RECONFIG_DISABLED
 
 
+class ReconfigInProgressError(KeeperError):
+    """An earlier reconfiguration is not committed yet."""
+
+    code = Code.RECONFIG_IN_PROGRESS
+
+
+class NewConfigNoQuorumError(KeeperError):
+    """No quorum of the configuration that is asked for follows the leader."""
+
+    code = Code.NEW_CONFIG_NO_QUORUM
+
+
 class QuotaExceededError(KeeperError):
     """A hard quota would be exceeded."""
 
@@ -146,6 +158,10 @@ class ConfigError(Exception):
         self.line: Final = line
         self.why: Final = why
         self.remedy: Final = remedy
+
+
+class UnexplainedError(ConfigError):
+    """A value at which a Java server fails without a sentence: refused in a reconfig by another code."""
 
 
 class DataDirError(Exception):

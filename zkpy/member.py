@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
 import trio
 
+from zkpy.config import Config
+from zkpy.errors import ProtocolError
+from zkpy.persist.configfiles import ConfigFiles
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.ports import Disk, Random
+from zkpy.quorum.activation import Membership
 from zkpy.quorum.cnxmanager import CnxManager, CnxOptions
 from zkpy.quorum.context import Context
 from zkpy.quorum.election import Election
@@ -21,6 +31,11 @@ from zkpy.server.service import Service
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.znode import OwnerRules
 
+logger: Final = logging.getLogger("zkpy.config")
+
+MoveClients = Callable[[str, int], None]
+"""Listens for clients at another host and port."""
+
 
 async def member(
     service: Service,
@@ -29,10 +44,14 @@ async def member(
     random: Random,
     ready: trio.Event,
     network: Network | None = None,
+    move_clients: MoveClients = lambda host, port: None,
 ) -> None:
     """Take part in the ensemble until cancelled; *ready* is set when clients are admitted for the first time.
 
+    *move_clients* is told where this server's own line says that clients come, when the line has changed.
+
     Raises:
+        ConfigError: a copy of the configuration file could not be made.
         DataDirError: the epoch files do not fit the data.
         StorageError: the log or a promise could not be written.
         CommitMismatch, SyncFailed: what the leader says does not fit what is stored.
@@ -49,11 +68,8 @@ async def member(
     for zxid, payload in store.recent:
         log.add(zxid, payload)
     configs = Configs(QuorumConfig.from_ensemble(ensemble))
+    files = _config_files(config, disk, configs)
     network = network or RealNetwork(ensemble.quorum_tcp_keep_alive)
-
-    def serve(server: ZooKeeperServer) -> None:
-        service.take_over(server)
-        ready.set()
 
     context = Context(
         sid=sid,
@@ -69,13 +85,48 @@ async def member(
         new_tree=lambda: DataTree(
             OwnerRules(config.extended_types_enabled, config.emulate_353_ttl), config.digest_enabled
         ),
-        serve=serve,
-        is_observer=sid not in configs.committed.voters,
-        config_text=configs.committed.text().encode(),
+        serve=partial(_serve, service, ready),
+        is_observer=sid in configs.committed.observers,
     )
+    service.facts.members = configs.committed
     cnx = CnxManager(sid, lambda: configs, network, CnxOptions.from_config(config))
+    rules = _rules(context)
+    context.membership = Membership(context, rules, cnx, files, partial(_show, sid, service, move_clients))
+    election = Election(sid, rules, cnx, context.membership.learned)
     service.hide()
-    await QuorumPeer(context, network, cnx, Election(sid, _rules(context), cnx), service.hide).run()
+    await QuorumPeer(context, network, cnx, election, service.hide).run()
+
+
+def _serve(service: Service, ready: trio.Event, server: ZooKeeperServer) -> None:
+    service.take_over(server)
+    ready.set()
+
+
+def _show(sid: int, service: Service, move_clients: MoveClients, members: QuorumConfig) -> None:
+    service.facts.members = members
+    own = members.member(sid)
+    if own is not None and own.client_host is not None and own.client_port is not None:
+        move_clients(own.client_host, own.client_port)
+
+
+def _config_files(config: Config, disk: Disk, configs: Configs) -> ConfigFiles | None:
+    """The files that hold the members, with what was seen last; None: the members cannot change."""
+    if not config.reconfig_enabled or config.file is None:
+        return None
+    files = ConfigFiles(disk, os.path.realpath(config.file))
+    if config.ensemble.dynamic_config_file is None:
+        files.back_up()
+    text = files.last_seen()
+    if text is None:
+        return files
+    try:
+        seen = QuorumConfig.from_text(text, None, config.ensemble.multi_address_enabled)
+    except ProtocolError as error:
+        logger.warning("the members that were seen last are ignored: %s", error)
+        return files
+    if seen.version > configs.committed.version:
+        configs.last_seen = seen
+    return files
 
 
 def _rules(context: Context) -> FastLeaderElection:

@@ -7,8 +7,10 @@ import errno
 import logging
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 
 from zkpy import realports
@@ -28,6 +30,8 @@ logger: Final = logging.getLogger("zkpy")
 
 LISTEN_BACKLOG: Final = 1024
 PORTS_TO_TRY: Final = 100
+ANY_ADDRESS: Final = ("0.0.0.0", "::", "0:0:0:0:0:0:0:0")
+"""Hosts that mean all addresses of this machine."""
 
 
 class Node:
@@ -38,10 +42,36 @@ class Node:
 
     def __init__(self, config: Config, service: Service, listener: socket.socket | None) -> None:
         self.config: Final = config
+        self._listens_at = config.client_port, config.client_port_address
         self.service: Final = service
         self.ready: Final = trio.Event()
         """Clients can connect; a member of an ensemble waits for a leader first."""
         self.host, self.port = _bound_to(listener)
+
+    def move_clients(self, transport: EpollTransport, host: str, port: int) -> None:
+        """Listen for clients at *host* and *port* (an ensemble's members say so) and nowhere else.
+
+        When that address cannot be used it is logged, and the server goes on without any.
+        """
+        config = attrs.evolve(
+            self.config,
+            client_port=port,
+            client_port_address=None if host in ANY_ADDRESS else host,
+        )
+        if (config.client_port, config.client_port_address) == self._listens_at:
+            return
+        self._listens_at = config.client_port, config.client_port_address
+        transport.listen_on([])
+        try:
+            listener = listen(config)
+        except (ConfigError, OSError) as error:
+            logger.error("clients cannot come any more: %s", error)
+            self.service.facts.client_port = -1
+            return
+        transport.listen_on([listener])
+        self.host, self.port = _bound_to(listener)
+        self.service.facts.client_port = self.port
+        logger.info("clients are listened for at %s", self.hosts)
 
     @property
     def server(self) -> ZooKeeperServer:
@@ -132,7 +162,8 @@ async def running(
                 from zkpy.member import member
 
                 assert store is not None and own_disk is not None, "a member of an ensemble needs a disk"
-                nursery.start_soon(member, service, store, own_disk, random, node.ready)
+                move = partial(node.move_clients, transport)
+                nursery.start_soon(member, service, store, own_disk, random, node.ready, None, move)
             else:
                 nursery.start_soon(server.sync.run)
                 node.ready.set()

@@ -231,6 +231,29 @@ def test_settings_go_into_a_zoo_cfg_that_is_there_already(tmp_path: Path) -> Non
     assert layout.load(tmp_path) == found
 
 
+def test_members_that_were_changed_stay_so(tmp_path: Path) -> None:
+    with ExitStack() as reserved:
+        members = layout.choose_members(3, 0, 0, None, reserved)
+    found = layout.Layout(tmp_path, members)
+    layout.write(found, {}, {})
+    for member in members:
+        file = found.config_file(member)
+        dynamic = Path(f"{file}.dynamic.100000000")
+        dynamic.write_text("\n".join(f"server.{each.number}={each.line()}" for each in members[1:]))
+        file.write_text(f"tickTime=2000\ndataDir=d\ninitLimit=1\nsyncLimit=1\ndynamicConfigFile={dynamic}\n")
+        if member.number == 1:  # it is no member any more
+            dynamic.write_text(f"server.1={member.line()}\n{dynamic.read_text()}")
+    before = found.config_file(members[1]).read_text()
+    layout.write(found, {"tickTime": "400"}, {})
+    after = found.config_file(members[1]).read_text()
+    assert "server." not in after
+    assert "dynamicConfigFile=" in after
+    assert after != before
+    Path(f"{found.config_file(members[1])}.dynamic.100000000").unlink()
+    with pytest.raises(layout.EnsembleError, match=r"cannot read .*dynamic\.100000000: No such file"):
+        layout.write(found, {}, {})
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -201,3 +201,42 @@ def test_a_taken_election_port_ends_a_member_with_status_14(tmp_path: Path) -> N
     assert done.returncode == 14, done.stderr
     assert "Traceback" not in done.stderr
     assert "cannot listen for elections" in done.stderr
+
+
+def test_a_member_whose_client_port_changes_listens_there_also_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "myid").write_text("1\n")
+    with socket.socket() as one, socket.socket() as other, socket.socket() as quorum, socket.socket() as vote:
+        sockets = one, other, quorum, vote
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        old, new, quorum_port, vote_port = (sock.getsockname()[1] for sock in sockets)
+    config = tmp_path / "zoo.cfg"
+    config.write_text(
+        f"dataDir={tmp_path}\nclientPort={old}\nclientPortAddress=127.0.0.1\ninitLimit=5\nsyncLimit=5\n"
+        "tickTime=500\nstandaloneEnabled=false\nreconfigEnabled=true\nskipACL=yes\n"
+        f"server.1=127.0.0.1:{quorum_port}:{vote_port};127.0.0.1:{old}\n4lw.commands.whitelist=*\n"
+    )
+    original = config.read_text()
+    line = f"server.1=127.0.0.1:{quorum_port}:{vote_port}:participant;127.0.0.1:{new}"
+    with serve(str(config), cwd=tmp_path) as (_, words):
+        assert words[2:4] == [f"127.0.0.1:{old}", "leader"]
+        client = KazooClient(f"127.0.0.1:{old}")
+        client.start(timeout=10)
+        text, stat = client.reconfig(line, None, None)
+        assert text.decode() == f"{line}\nversion={stat.mzxid:x}"
+        assert "Mode: leader" in srvr(f"127.0.0.1:{new}")
+        with pytest.raises(ConnectionRefusedError):
+            srvr(f"127.0.0.1:{old}")
+        client.create("/over-the-old-connection")
+        client.stop()
+        client.close()
+    assert Path(f"{config}.bak").read_text() == original
+    assert "clientPort" not in config.read_text()
+    dynamic = Path(f"{config}.dynamic.{stat.mzxid:x}")
+    assert dynamic.read_text() == line
+    assert f"dynamicConfigFile={dynamic}\n" in config.read_text()
+    with serve(str(config), cwd=tmp_path) as (_, words):
+        assert words[2:4] == [f"127.0.0.1:{new}", "leader"]
+    dynamic.unlink()
+    status, said = fails(str(config), cwd=tmp_path)
+    assert (status, "No such file" in said, dynamic.name in said) == (2, True, True)

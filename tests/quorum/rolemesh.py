@@ -12,7 +12,7 @@ import trio
 from compat import wire
 from tests.harness import Peer, Reply
 from tests.quorum.mesh import MemoryNetwork, members
-from zkpy.config import embedded_config
+from zkpy.config import embedded_config, parse_properties
 from zkpy.config.settings import Config
 from zkpy.member import member
 from zkpy.node import new_tree
@@ -37,24 +37,48 @@ class Zoo:
         self, *sids: int, observers: tuple[int, ...] = (), factor: float = 0.33, **settings: object
     ) -> None:
         self.network = MemoryNetwork()
+        self.file: str | None = None
+        """With a name each member has its zoo.cfg there, on its own disk."""
         self.config: QuorumConfig = members(*sids, observers=observers)
         self.factor = factor
+        self.standalone_enabled = True
         self.settings = settings
         self.members: dict[int, Member] = {}
         self.disks: dict[int, MemoryDisk] = {}
         self.nursery: trio.Nursery
 
+    def disk(self, sid: int) -> MemoryDisk:
+        """A member's disk, with its zoo.cfg if it has one."""
+        disk = self.disks.get(sid)
+        if disk is None:
+            disk = self.disks[sid] = MemoryDisk()
+            if self.file is not None:
+                lines = ["# mine", "tickTime=1000", *self.config.lines(), "syncLimit=5"]
+                disk.put(self.file, "\n".join(lines).encode())
+        return disk
+
     def configuration(self, sid: int) -> Config:
+        """What the member is started with: the members of its dynamic file, if zoo.cfg names one."""
+        servers, version, dynamic = self.config.servers, self.config.version, None
+        if self.file is not None:
+            entries = parse_properties(self.disk(sid).read_bytes(self.file).decode())
+            if "dynamicConfigFile" in entries:
+                dynamic = entries["dynamicConfigFile"].value
+                text = self.disk(sid).read_bytes(dynamic).decode()
+                servers, version = QuorumConfig.from_text(text).servers, int(dynamic.rpartition(".")[2], 16)
         plain = embedded_config("/data", **{"pre_alloc_size_kb": 64, **self.settings})
         ensemble = attrs.evolve(
             plain.ensemble,
-            servers=self.config.servers,
+            servers=servers,
+            version=version,
+            dynamic_config_file=dynamic,
+            standalone_enabled=self.standalone_enabled,
             my_id=sid,
             init_limit_ticks=INIT_LIMIT,
             sync_limit_ticks=SYNC_LIMIT,
             snapshot_size_factor=self.factor,
         )
-        return attrs.evolve(plain, ensemble=ensemble, tick_time_ms=int(TICK_S * 1000))
+        return attrs.evolve(plain, ensemble=ensemble, tick_time_ms=int(TICK_S * 1000), file=self.file)
 
     @asynccontextmanager
     async def running(self, *sids: int) -> AsyncIterator[Zoo]:
@@ -117,8 +141,10 @@ class Member:
         self.scope = trio.CancelScope()
         self.ended = trio.Event()
         self.error: BaseException | None = None
+        self.moved: list[tuple[str, int]] = []
+        """Where clients had to be listened for."""
         config = zoo.configuration(sid)
-        self.disk = zoo.disks.setdefault(sid, MemoryDisk())
+        self.disk = zoo.disk(sid)
         self.store = Store(config, self.disk, random.Random(sid))
         tree = self.store.restore(lambda: new_tree(config))
         self.service = Service(
@@ -170,7 +196,8 @@ class Member:
                     nursery.start_soon(self.store.run)
                     nursery.start_soon(self._expire)
                     ready = trio.Event()
-                    await member(self.service, self.store, self.disk, random.Random(self.sid), ready, network)
+                    given = (self.service, self.store, self.disk, random.Random(self.sid), ready, network)
+                    await member(*given, lambda host, port: self.moved.append((host, port)))
         except BaseExceptionGroup as group:
             error: BaseException = group
             while isinstance(error, BaseExceptionGroup):

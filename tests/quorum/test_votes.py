@@ -183,6 +183,16 @@ def test_nothing_is_heard_before_the_first_start() -> None:
     assert fle.start(0, 0)[0] == Send((2, 3), Notification(LOOKING, 1, 0, 1, 0, 2, config(3).text()))
 
 
+def test_a_leader_that_was_designated_is_joined_and_looking_goes_on_afterwards() -> None:
+    """Its followers report no round; whoever joins by that must be able to look again."""
+    fle = election(sid=1)
+    told(fle, 2, Notification(FOLLOWING, 3, 0, -1, 4))
+    assert Decided(3, FOLLOWING) in told(fle, 3, Notification(LEADING, 3, 0, -1, 4))
+    fle.start(0, 4)
+    told(fle, 2, looking(2, 7, round_=fle.round, epoch=4))
+    assert fle.proposal.leader == 2
+
+
 def test_an_unknown_history_is_ignored() -> None:
     fle = election(1)
     told(fle, 2, looking(2, zxid=-1, epoch=3))
@@ -299,10 +309,41 @@ def test_answers_of_a_settled_server() -> None:
     assert told(fle, 2, report(FOLLOWING, 3, 8)) == []
     fle.set_epoch(5)
     fle.round = 11
-    for n in (looking(NO_CANDIDATE), report(OBSERVING, 3, 8)):
-        assert told(fle, 4, n) == [Send((4,), Notification(FOLLOWING, 3, 9, 11, 5, 2, text))]
+    assert told(fle, 4, looking(NO_CANDIDATE)) == [Send((4,), Notification(FOLLOWING, 3, 9, 11, 5, 2, text))]
+    assert told(fle, 4, report(OBSERVING, 3, 8)) == []
     fle.assume(LEADING, Vote(1, 9, 8, 5))
     assert told(fle, 2, looking(2)) == [Send((2,), Notification(LEADING, 1, 9, 8, 5, 2, text))]
+
+
+@pytest.mark.parametrize("state", [LOOKING, FOLLOWING])
+def test_two_servers_without_a_vote_do_not_answer_one_another_for_ever(state: PeerState) -> None:
+    servers = {sid: FastLeaderElection(sid, Configs(config(3, 2)), observer=True) for sid in (4, 5)}
+    for fle in servers.values():
+        fle.start(0, 0)
+    if state is FOLLOWING:
+        servers[5].assume(FOLLOWING, Vote(3, 9, 1, 1))
+    sent = [(4, 5, looking(NO_CANDIDATE, NO_CANDIDATE, 1, NO_CANDIDATE))]
+    for _ in range(5):
+        told_now, sent = sent, []
+        for sender, to, message in told_now:
+            for action in servers[to].on_notification(sender, message):
+                if isinstance(action, Send):
+                    sent += ((to, sid, action.message) for sid in action.sids if sid in servers)
+    assert sent == []
+
+
+def test_a_server_without_a_vote_does_not_correct_one_that_has() -> None:
+    observer = FastLeaderElection(4, Configs(config(3, 1)), observer=True)
+    for _ in range(3):
+        observer.start(0, 0)
+    assert not [each for each in told(observer, 1, looking(1)) if isinstance(each, Send)]
+
+
+def test_a_server_that_will_have_a_vote_does_not_correct_one_that_does_not_know_it() -> None:
+    joining = FastLeaderElection(4, Configs(config(3), config(4, version=1)))
+    for _ in range(3):
+        joining.start(0, 0)
+    assert not [each for each in told(joining, 1, looking(1)) if isinstance(each, Send)]
 
 
 def test_newer_configurations() -> None:

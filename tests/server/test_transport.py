@@ -104,6 +104,30 @@ async def test_connections_over_the_limit_are_closed_at_once() -> None:
         assert world.service.rejected == 1
 
 
+async def test_it_listens_elsewhere_and_keeps_who_is_connected() -> None:
+    world = World(clock=time.monotonic)
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.setblocking(False)
+    transport = EpollTransport(world.service, listeners[:1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.run)
+        async with await trio.open_tcp_stream("127.0.0.1", ports[0]) as before:
+            await before.send_all(connect_frame())
+            await frame(before)
+            transport.listen_on(listeners[1:])
+            with pytest.raises(OSError):
+                await trio.open_tcp_stream("127.0.0.1", ports[0])
+            async with await trio.open_tcp_stream("127.0.0.1", ports[1]) as after:
+                await after.send_all(connect_frame())
+                await frame(after)
+            await before.send_all(request(1, GET_DATA, read_body("/")))
+            assert struct.unpack_from(">iqi", await frame(before))[::2] == (1, 0)
+        nursery.cancel_scope.cancel()
+    assert all(listener.fileno() == -1 for listener in listeners)
+
+
 async def test_the_last_answer_reaches_the_client_before_the_end() -> None:
     async with serving() as (_, port), await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all(connect_frame() + request(1, 99))

@@ -168,6 +168,8 @@ def configure(args: argparse.Namespace) -> tuple[Config, bool]:
         data = None if args.memory else args.data or str(Path(DEFAULT_DATA_DIR).absolute())
         any_port = args.port is None
         config = embedded_config(data_dir=data, defines=defines)
+    if config.ensemble.dynamic_config_file is not None:
+        config = _with_members(config, config.ensemble.dynamic_config_file)
     if config.is_quorum:
         if args.memory:
             raise ConfigError(
@@ -204,18 +206,22 @@ def _from_file(name: str, defines: dict[str, str]) -> Config:
     return parse_config(text, name, defines)
 
 
-def _as_member(config: Config) -> Config:
-    """The configuration with its dynamic file and the number in ``myid``."""
-    from zkpy.config.ensemble import with_dynamic_config, with_myid
+def _with_members(config: Config, file: str) -> Config:
+    """The configuration with the members of its dynamic file."""
+    from zkpy.config.ensemble import with_dynamic_config
 
-    dynamic = config.ensemble.dynamic_config_file
-    if dynamic is not None:
-        try:
-            config = with_dynamic_config(config, Path(dynamic).read_text("iso-8859-1"), dynamic)
-        except OSError as error:
-            raise ConfigError(
-                dynamic, None, error.strerror or str(error), "Name a readable file in dynamicConfigFile."
-            ) from None
+    try:
+        return with_dynamic_config(config, Path(file).read_text("iso-8859-1"), file)
+    except OSError as error:
+        raise ConfigError(
+            file, None, error.strerror or str(error), "Name a readable file in dynamicConfigFile."
+        ) from None
+
+
+def _as_member(config: Config) -> Config:
+    """The configuration with the number in ``myid``."""
+    from zkpy.config.ensemble import with_myid
+
     try:
         text = Path(f"{config.data_dir}/myid").read_text("iso-8859-1")
     except FileNotFoundError:

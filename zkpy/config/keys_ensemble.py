@@ -31,7 +31,7 @@ MEMBERS: Final = (
     Key("quorumListenOnAllIPs", "P", Kind.STRICT_BOOL, False, field="quorum_listen_on_all_ips"),
     Key("standaloneEnabled", "P", Kind.STRICT_BOOL, True, field="standalone_enabled"),
     Key("reconfigEnabled", "P", Kind.STRICT_BOOL, False, field="reconfig_enabled"),
-    Key("dynamicConfigFile", "P", Kind.TEXT, None, "path", "dynamic_config_file", NOT_YET),
+    Key("dynamicConfigFile", "P", Kind.TEXT, None, "path", "dynamic_config_file"),
     Key("localSessionsEnabled", "P", Kind.STRICT_BOOL, False, field="local_sessions_enabled", status=NOT_YET),
     Key(
         "localSessionsUpgradingEnabled",

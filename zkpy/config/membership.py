@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from zkpy.config.properties import Entry
 from zkpy.config.settings import PeerType, QuorumAddress, ServerSpec
 from zkpy.config.values import INT_MAX, LONG_MAX, parse_decimal
-from zkpy.errors import ConfigError
+from zkpy.errors import ConfigError, UnexplainedError
 
 _FORM: Final = (
     " does not have the form server_config or server_config;client_config where server_config is the pipe"
@@ -64,7 +64,7 @@ def parse_membership(entries: Mapping[str, Entry], file: str | None, multi_addre
             weights.setdefault(server.sid, 1)
         for sid, gid in group_of.items():
             if sid not in weights:
-                raise ConfigError(
+                raise UnexplainedError(
                     file,
                     None,
                     f"Group {gid} contains {sid}, which is no voter and has no weight",
@@ -138,14 +138,14 @@ def parse_long(text: str, file: str | None, line: int | None, remedy: str) -> in
     """A strict decimal of 64 bits."""
     number = parse_decimal(text, LONG_MAX)
     if number is None:
-        raise ConfigError(file, line, f'For input string: "{text}"', remedy)
+        raise UnexplainedError(file, line, f'For input string: "{text}"', remedy)
     return number
 
 
 def check_port(number: int, file: str | None, line: int | None) -> int:
     """Refuse what no socket address can hold; returns the port."""
     if not 0 <= number <= 0xFFFF:
-        raise ConfigError(file, line, f"port out of range:{number}", "Choose a port between 1 and 65535")
+        raise UnexplainedError(file, line, f"port out of range:{number}", "Choose a port between 1 and 65535")
     return number
 
 

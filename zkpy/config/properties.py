@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from zkpy.errors import ConfigError
+from zkpy.errors import UnexplainedError
 
 _BLANKS: Final = " \t\f"
 _LINE_ENDS: Final = re.compile(r"\r\n|\r|\n")
@@ -118,7 +118,7 @@ def _unescape(text: str, file: str | None, line: int) -> str:
         if char == "u":
             digits = text[position : position + 4]
             if _HEX4.fullmatch(digits) is None:
-                raise ConfigError(
+                raise UnexplainedError(
                     file,
                     line,
                     "Malformed \\uxxxx encoding",
@@ -140,7 +140,7 @@ def _escape(text: str, *, key: bool = False) -> str:
     for position, char in enumerate(text):
         if char in names:
             out.append("\\" + names[char])
-        elif char in "\\=:#!" or (char == " " and (key or position == 0)):
+        elif char == "\\" or (key and char in "=:#! ") or (char == " " and position == 0):
             out.append("\\" + char)
         elif " " <= char <= "~":
             out.append(char)

@@ -23,7 +23,14 @@ from typing import Final
 
 import attrs
 
-from zkpy.config import Config, format_properties, parse_config, parse_properties, with_myid
+from zkpy.config import (
+    Config,
+    format_properties,
+    parse_config,
+    parse_properties,
+    with_dynamic_config,
+    with_myid,
+)
 
 HOST: Final = "127.0.0.1"
 FILE: Final = "ensemble.json"
@@ -255,7 +262,14 @@ def write(layout: Layout, settings: Mapping[str, str], defines: Mapping[str, str
 
 def check(text: str, file: str, number: int, defines: Mapping[str, str]) -> Config:
     """The configuration that a member reads. Raises ConfigError."""
-    return with_myid(parse_config(text, file, defines), f"{number}\n")
+    config = parse_config(text, file, defines)
+    dynamic = config.ensemble.dynamic_config_file
+    if dynamic is not None:  # the members have been changed since the file was written
+        try:
+            config = with_dynamic_config(config, Path(dynamic).read_text("iso-8859-1"), dynamic)
+        except OSError as error:
+            raise EnsembleError(f"cannot read {dynamic}: {error.strerror or error}") from None
+    return with_myid(config, f"{number}\n")
 
 
 def _config_text(layout: Layout, member: Member, settings: Mapping[str, str]) -> str:
@@ -266,6 +280,9 @@ def _config_text(layout: Layout, member: Member, settings: Mapping[str, str]) ->
     except FileNotFoundError:
         return format_properties(DEFAULTS | wanted)
     present = {name: entry.value for name, entry in parse_properties(text, "zoo.cfg").items()}
+    if "dynamicConfigFile" in present:  # the members are the servers' own business by now
+        moved = ("server.", "peerType")
+        wanted = {name: value for name, value in wanted.items() if not name.startswith(moved)}
     changed = {name: value for name, value in wanted.items() if present.get(name) != value}
     if not changed:
         return text

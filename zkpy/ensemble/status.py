@@ -61,9 +61,9 @@ class Status:
 
     @property
     def voters(self) -> int:
-        """Members that vote; one that does not say is taken for a voter."""
+        """Members that vote; one of which nothing is known is taken for a voter."""
         return sum(
-            not (answer.role == "observer" if answer.asked.observer is None else answer.asked.observer)
+            not (answer.asked.observer if answer.role is None else answer.role == "observer")
             for answer in self.answers
         )
 

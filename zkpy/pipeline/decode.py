@@ -6,12 +6,19 @@ from struct import error as struct_error
 from typing import Final
 
 from zkpy import opcodes
-from zkpy.errors import MarshallingError
+from zkpy.errors import BadArgumentsError, MarshallingError, UnimplementedError
 from zkpy.jute import archive
 from zkpy.jute.archive import OPEN_ACLS, OPEN_ENCODED, read_int_from
+from zkpy.tree.znode import TTL_MAX
+
+_TTL_FLAGS: Final = (5, 6)
 
 RawAcl = tuple[tuple[int, str | None, str | None], ...] | None
 """An ACL list as a client sent it: permission bits, scheme, id."""
+
+
+ReconfigBody = tuple[str | None, str | None, str | None, int]
+"""Joining servers, leaving servers, new members, and the version that is to be changed."""
 
 
 def decode_create(
@@ -46,6 +53,22 @@ def plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, int] | None:
         return None
     path = data[pos + 4 : cut]
     return (path, data[cut + 4 : end], flags) if path.isascii() else None
+
+
+def check_mode(op: int, flags: int, ttl: int, extended_types: bool) -> None:
+    """Whether the operation can create a znode of this mode; the four plain ones always can.
+
+    Raises KeeperError.
+    """
+    if not 0 <= flags <= 6:
+        raise BadArgumentsError(f"unknown create mode {flags}")
+    if flags in _TTL_FLAGS:
+        if not extended_types:
+            raise UnimplementedError("extendedTypesEnabled is off")
+        if op != opcodes.CREATE_TTL or not 0 < ttl <= TTL_MAX:
+            raise BadArgumentsError("a TTL must be 1 to 2**40 - 1 ms")
+    elif op == opcodes.CREATE_TTL:
+        raise BadArgumentsError("the create mode has no TTL")
 
 
 def decode_path_version(data: bytes, pos: int) -> tuple[bytes | None, int]:
@@ -165,7 +188,16 @@ def check_body(op: int, body: bytes) -> None:
     elif op == opcodes.SYNC:
         archive.read_path(body, 0)
     elif op == opcodes.RECONFIG:
-        pos = 0
-        for _ in range(3):
-            _, pos = archive.read_ustring(body, pos)
-        archive.read_long(body, pos)
+        decode_reconfig(body, 0)
+
+
+def decode_reconfig(frame: bytes, pos: int) -> ReconfigBody:
+    """The body of a reconfig.
+
+    Raises:
+        MarshallingError: it does not decode.
+    """
+    joining, pos = archive.read_ustring(frame, pos)
+    leaving, pos = archive.read_ustring(frame, pos)
+    members, pos = archive.read_ustring(frame, pos)
+    return joining, leaving, members, archive.read_long(frame, pos)[0]

@@ -59,7 +59,7 @@ def write_body(op: int, result: Result) -> bytes:
         return _multi_body(result)
     if op == opcodes.CREATE:
         return pack_int(len(result.path)) + result.path
-    if op in _CREATE2S:
+    if op in _CREATE2S or op == opcodes.RECONFIG:  # a reconfig answers with the text instead of the path
         return pack_int(len(result.path)) + result.path + (result.stat or b"")
     return result.stat or b""
 

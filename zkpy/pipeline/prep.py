@@ -7,6 +7,7 @@ consumes nothing. Order of checks: ``PrepRequestProcessor`` of ZooKeeper 3.9.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from zkpy import opcodes, paths
@@ -29,11 +30,14 @@ from zkpy.jute import archive
 from zkpy.pipeline.decode import (
     MULTI_READS,
     RawAcl,
+    ReconfigBody,
     SubRequest,
     Undecodable,
+    check_mode,
     decode_create,
     decode_multi,
     decode_path_version,
+    decode_reconfig,
     plain_create,
 )
 from zkpy.pipeline.options import PrepOptions
@@ -46,11 +50,10 @@ from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import VERSION, signed
 from zkpy.tree.quota import MalformedQuotaError
 from zkpy.tree.txns import DIGEST, HEADER, Txn, TxnHeader
-from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ZNode, ttl_owner
+from zkpy.tree.znode import CONTAINER_OWNER, ZNode, ttl_owner
 
 _EPHEMERAL_FLAGS: Final = (1, 3)
 _SEQUENTIAL_FLAGS: Final = (2, 3, 6)
-_TTL_FLAGS: Final = (5, 6)
 
 _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
 
@@ -64,7 +67,7 @@ _pack_digest: Final = DIGEST.pack
 class Preparer:
     """Turns writes into transactions, one after the other, in the order of their zxids."""
 
-    __slots__ = ("_access", "_grown", "_options", "_tree", "_wall_ms", "outstanding", "zxid")
+    __slots__ = ("_access", "_grown", "_options", "_tree", "_wall_ms", "outstanding", "reconfigure", "zxid")
 
     def __init__(
         self, tree: DataTree, access: AccessControl, wall_ms: WallClock, options: PrepOptions | None = None
@@ -75,6 +78,8 @@ class Preparer:
         self._options: Final = options or PrepOptions()
         self._grown = 0  # bytes by which the ACL lists of the present request exceed what was sent
         self.outstanding = Outstanding(tree)
+        self.reconfigure: Callable[[ReconfigBody, int], bytes] | None = None
+        """A leader's: the configuration text that a request makes at a zxid; raises KeeperError."""
         self.zxid = tree.last_zxid
 
     def prepare(self, request: Request) -> bool:
@@ -112,7 +117,7 @@ class Preparer:
                 txn = self._delete_container(request.frame, zxid)
             else:
                 assert op == opcodes.RECONFIG, op
-                self._reconfig(request)
+                txn = self._reconfig(request, zxid, time)
         except Undecodable as error:
             request.err = error.code
             return False
@@ -162,7 +167,7 @@ class Preparer:
         undo: list[tuple[bytes, Pending | None]] | None,
     ) -> txns.Create:
         if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL:
-            self._check_mode(op, flags, ttl)
+            check_mode(op, flags, ttl, self._options.extended_types)
         if path is None:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
@@ -207,18 +212,6 @@ class Preparer:
         if changed.digest is not None and zxid % RECOMPUTE_EVERY:
             txn.foretold = (changed.digest, node)
         return txn
-
-    def _check_mode(self, op: int, flags: int, ttl: int) -> None:
-        """Whether the operation can create a znode of this mode; the four plain ones always can."""
-        if not 0 <= flags <= 6:
-            raise BadArgumentsError(f"unknown create mode {flags}")
-        if flags in _TTL_FLAGS:
-            if not self._options.extended_types:
-                raise UnimplementedError("extendedTypesEnabled is off")
-            if op != opcodes.CREATE_TTL or not 0 < ttl <= TTL_MAX:
-                raise BadArgumentsError("a TTL must be 1 to 2**40 - 1 ms")
-        elif op == opcodes.CREATE_TTL:
-            raise BadArgumentsError("the create mode has no TTL")
 
     def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:
         """The list to store; one that makes the log entry too long to be read back is refused.
@@ -400,18 +393,25 @@ class Preparer:
             raise NoAuthError("READ")
         return txns.Check(path, _next_version(node.version, version))
 
-    def _reconfig(self, request: Request) -> None:
-        frame = request.frame
+    def _reconfig(self, request: Request, zxid: int, time: int) -> Txn:
         try:
-            pos = 8
-            for _ in range(3):
-                _, pos = archive.read_ustring(frame, pos)
-            archive.read_long(frame, pos)
+            wanted = decode_reconfig(request.frame, 8)
         except MarshallingError as error:
             raise Undecodable(str(error)) from None
         if not self._options.reconfig_enabled:
             raise ReconfigDisabledError("reconfigEnabled is off")
-        raise UnimplementedError("a standalone server has no ensemble to reconfigure")
+        if self.reconfigure is None:
+            raise UnimplementedError("a standalone server has no ensemble to reconfigure")
+        text = self.reconfigure(wanted, zxid)
+        found = self.outstanding.find(paths.CONFIG)
+        assert found is not None, "every member has this znode"
+        node, children = found
+        if not (node.acl.world & WRITE or self._access.allows(node.acl, WRITE, request.identities)):
+            raise NoAuthError("WRITE")
+        changed = node.copy()
+        changed.data, changed.version, changed.mzxid, changed.mtime = text, -1, zxid, time
+        self._put(zxid, paths.CONFIG, changed, children, None)
+        return txns.SetData(opcodes.RECONFIG, paths.CONFIG, text, -1)
 
     def _close_session(self, session_id: int, zxid: int) -> Txn:
         outstanding = self.outstanding

@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 
 import trio
 
-from zkpy import opcodes
+from zkpy import opcodes, paths
 from zkpy.auth.access import Access
 from zkpy.config import Config
 from zkpy.jute.archive import pack_int
@@ -28,7 +28,7 @@ from zkpy.pipeline.sync import Log, SyncStage
 from zkpy.pipeline.throttle import ConnectionThrottle
 from zkpy.ports import MonotonicClock, Random, WallClock
 from zkpy.tree.acl import Identities
-from zkpy.tree.datatree import DataTree, Result
+from zkpy.tree.datatree import DATA_CHANGED, DataTree, Result
 from zkpy.tree.watches import Watches
 from zkpy.zxid import follows
 
@@ -224,6 +224,12 @@ class ZooKeeperServer:
                 stats.add_latency(latency)
                 client.complete(request, result, latency)
         self.after_batch()
+
+    def show_config(self, text: bytes, version: int) -> None:
+        """An ensemble's members have changed: ``/zookeeper/config`` says so, also to those who watch it."""
+        self.tree.show_config(text, version, self.wall_ms())
+        acl = self.tree.nodes[paths.CONFIG].acl
+        fire(self.watches, self.access, version, [(DATA_CHANGED, paths.CONFIG, acl, acl)])
 
     def digest_mismatch(self, zxid: int) -> None:
         """A transaction gave another tree than it had to."""

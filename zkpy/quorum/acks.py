@@ -94,7 +94,8 @@ class Proposals:
         assert zxid == self.last_proposed + 1, f"0x{zxid:x} proposed after 0x{self.last_proposed:x}"
         assert epoch_of(zxid) == epoch_of(self.last_proposed), "the epoch is used up"
         if reconfig is not None:
-            assert self._configs.last_seen.version <= self._configs.committed.version, (
+            seen = self._configs.last_seen
+            assert seen is reconfig or seen.version <= self._configs.committed.version, (
                 "one reconfig at a time"
             )
             self._configs.last_seen = reconfig

@@ -170,6 +170,10 @@ class CnxManager:
         for _, peer in sorted(self._peers.items()):
             self._dial(peer)
 
+    def dial(self, sid: int) -> None:
+        """Dial a server that is about to become a member, unless there is a connection."""
+        self._dial(self._peer(sid))
+
     def have_delivered(self) -> bool:
         """Whether everything was sent to at least one peer."""
         return any(peer.pending is None for peer in self._peers.values())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
 from zkpy.config import Config
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.ports import MonotonicClock, Random, WallClock
-from zkpy.quorum.quorumconfig import Configs
+from zkpy.quorum.quorumconfig import Configs, QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog, DiskHistory
 from zkpy.tree.datatree import DataTree
+
+if TYPE_CHECKING:
+    from zkpy.quorum.activation import Membership
 
 
 class Epochs(Protocol):
@@ -74,14 +77,14 @@ class Context:
     new_tree: Callable[[], DataTree]
     serve: Callable[[ZooKeeperServer], None]
     """Admit clients to this server."""
+    membership: Membership = attrs.field(init=False)
+    """Set by whoever puts a member together."""
     is_observer: bool = False
     volatile: bool = False
     """The tree came from a leader and is not stored yet: of no use once that leader is left."""
-    config_text: bytes | None = None
-    """What ``/zookeeper/config`` holds on this server."""
 
     def __attrs_post_init__(self) -> None:
-        self._show_config()
+        self.show_config()
 
     def replace_tree(self, tree: DataTree, recent: Iterable[tuple[int, bytes]] = ()) -> None:
         """Go on with *tree*, whose last transactions are *recent*."""
@@ -89,12 +92,21 @@ class Context:
         self.committed_log.clear()
         for zxid, payload in recent:
             self.committed_log.add(zxid, payload)
-        self._show_config()
+        self.show_config()
 
-    def _show_config(self) -> None:
-        """Every server shows its own configuration, as long as that cannot change."""
-        if self.config_text is not None:
-            self.tree.show_config(self.config_text, self.configs.committed.version, self.wall_ms())
+    def show_config(self, server: ZooKeeperServer | None = None) -> None:
+        """Have ``/zookeeper/config`` hold this server's own configuration; watches of *server* are fired."""
+        committed = self.configs.committed
+        text = committed.text().encode()
+        if server is not None:
+            server.show_config(text, committed.version)
+        else:
+            self.tree.show_config(text, committed.version, self.wall_ms())
+
+    def read_config(self, text: str) -> QuorumConfig:
+        """A configuration as peers send it. Raises ProtocolError."""
+        multi_address = self.config.ensemble.multi_address_enabled
+        return QuorumConfig.from_text(text, self.configs.committed.oracle, multi_address)
 
     async def reload(self) -> None:
         """Go back to what is stored."""

@@ -88,6 +88,7 @@ class Election:
         if state is PeerState.LOOKING:
             self._rules.state = state
         else:
+            self._early.clear()
             self._rules.assume(state, vote)
 
     def set_observer(self, observer: bool) -> None:

@@ -10,12 +10,21 @@ from typing import Final
 import trio
 
 from zkpy.errors import ProtocolError
-from zkpy.quorum.acks import Commit, Proposals
+from zkpy.quorum.acks import Commit, Proposals, designated_leader
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
 from zkpy.quorum.learnerhandler import LearnerHandler
-from zkpy.quorum.packets import COMMIT, INFORM, PING, QuorumPacket
+from zkpy.quorum.packets import (
+    COMMIT,
+    INFORM,
+    PING,
+    QuorumPacket,
+    commit_and_activate,
+    inform_and_activate,
+)
+from zkpy.quorum.quorumconfig import QuorumConfig
+from zkpy.quorum.reconfig import ReconfigRequest, next_config
 from zkpy.quorum.stream import Connection
 from zkpy.quorum.verifier import AckSets
 
@@ -87,6 +96,7 @@ class Leader:
         context = self.context
         proposals = Proposals(self.sid, self.epoch, context.configs)
         proposals.start()
+        self._activate_seen(proposals)
         context.tree.last_zxid = self.epoch << 32
         server = self.server = LeaderServer(
             **context.arguments(),
@@ -95,13 +105,27 @@ class Leader:
             committed_log=context.committed_log,
             broadcast=self._broadcast,
             announce=self._announce,
+            see=self._see,
         )
+        server.preparer.reconfigure = self._reconfigured
         if context.storage is not None:
             context.storage.attach(server)
         nursery.start_soon(server.sync.run)
         self._on_established(self.epoch)
         self.serving.set()
         context.serve(server)
+
+    def _activate_seen(self, proposals: Proposals) -> None:
+        """What a quorum has taken over with this leader's history is in force: the last seen members."""
+        context = self.context
+        if not context.membership.enabled:
+            return
+        assert self._new_leader is not None
+        configs = context.configs
+        acked = self._new_leader.acked()
+        designated = designated_leader(self.sid, configs.committed, configs.last_seen, acked, [])
+        context.membership.activate(configs.last_seen, designated)
+        proposals.allowed_to_commit = designated == self.sid
 
     async def _tick(self) -> None:
         """Ping twice a tick, and look once a tick whether there is still a quorum."""
@@ -118,12 +142,7 @@ class Leader:
                         handler.drop("it does not acknowledge what is proposed")
             if server.exhausted:
                 raise SteppedDown("the epoch's transaction ids are used up")
-            synced = AckSets(self.context.configs.verifiers())
-            synced.add(self.sid)
-            for handler in self.followers:
-                if handler.is_synced():
-                    synced.add(handler.sid)
-            if not synced.has_all_quorums():
+            if not self._are_synced(self.context.configs.in_force()):
                 raise SteppedDown("not enough followers are in sync")
 
     # -- discovery -----------------------------------------------------------------------------------------
@@ -135,6 +154,10 @@ class Leader:
             self._persisting = True
             await self.context.epochs.accept(epoch)
             self.epoch = epoch
+            configs = self.context.configs
+            if configs.last_seen.version == 0:
+                # The members of the files count from here on more than those of anybody's file.
+                self.context.membership.see(configs.committed.with_version(epoch << 32))
             self._new_leader = NewLeaderAcks(self.sid, epoch, self.context.configs)
             self._epoch_fixed.set()
         await self._epoch_fixed.wait()
@@ -174,6 +197,47 @@ class Leader:
                 if handler in registered:
                     registered.remove(handler)
 
+    def _are_synced(self, configs: list[QuorumConfig]) -> bool:
+        """Whether a quorum of each of *configs* follows, this server included."""
+        synced = AckSets([config.verifier for config in configs])
+        synced.add(self.sid)
+        for handler in self.followers:
+            if handler.is_synced():
+                synced.add(handler.sid)
+        return synced.has_all_quorums()
+
+    # -- changing members ----------------------------------------------------------------------------------
+
+    def _reconfigured(self, wanted: tuple[str | None, str | None, str | None, int], zxid: int) -> bytes:
+        ensemble = self.context.config.ensemble
+        new = next_config(
+            ReconfigRequest(*wanted),
+            self.context.configs,
+            zxid,
+            standalone_enabled=ensemble.standalone_enabled,
+            multi_address=ensemble.multi_address_enabled,
+            is_synced=lambda config: self._are_synced([config]),
+        )
+        return new.text().encode()
+
+    def _see(self, text: bytes) -> QuorumConfig:
+        """A reconfiguration is proposed: it is in force beside the present one until it commits."""
+        config = self.context.read_config(text.decode("utf-8", "replace"))
+        self.context.membership.see(config)
+        return config
+
+    def _announce_config(self, commit: Commit, config: QuorumConfig, designated: int) -> None:
+        # Whoever has to leave for it does so by itself: thus a majority gets to know.
+        self.context.membership.activate(config, designated, server=self.server)
+        packet = commit_and_activate(commit.zxid, designated).encode()
+        for handler in self.followers:
+            handler.stream.send(packet)
+        packet = inform_and_activate(commit.zxid, designated, commit.proposal.payload).encode()
+        for handler in self.observers:
+            handler.stream.send(packet)
+
+    # -- broadcast -----------------------------------------------------------------------------------------
+
     def _broadcast(self, proposal: bytes) -> None:
         for handler in self.followers:
             handler.proposed()
@@ -181,6 +245,10 @@ class Leader:
 
     def _announce(self, commits: list[Commit]) -> None:
         for commit in commits:
+            if commit.proposal.reconfig is not None:
+                assert commit.designated is not None
+                self._announce_config(commit, commit.proposal.reconfig, commit.designated)
+                continue
             if self.followers:
                 packet = QuorumPacket(COMMIT, commit.zxid).encode()
                 for handler in self.followers:

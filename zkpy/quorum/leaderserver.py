@@ -13,9 +13,11 @@ from zkpy.pipeline.request import Request
 from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.packets import PROPOSAL, QuorumPacket
+from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.acl import Identities
 from zkpy.tree.datatree import Result
+from zkpy.tree.txns import SetData
 
 if TYPE_CHECKING:
     from zkpy.pipeline.sessions import Session
@@ -72,6 +74,7 @@ class LeaderServer(ZooKeeperServer):
         committed_log: CommittedLog,
         broadcast: Callable[[bytes], None],
         announce: Callable[[list[Commit]], None],
+        see: Callable[[bytes], QuorumConfig],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, server_id=sid, **kwargs)
@@ -80,6 +83,7 @@ class LeaderServer(ZooKeeperServer):
         self.committed_log: Final = committed_log
         self._broadcast: Final = broadcast
         self._announce: Final = announce
+        self._see: Final = see
         self._pipeline: deque[Request] = deque()
         self._committing = False
         self.proposal_sizes: tuple[int, int, int] = (-1, -1, -1)
@@ -112,7 +116,10 @@ class LeaderServer(ZooKeeperServer):
         size = len(request.payload)
         _, least, most = self.proposal_sizes
         self.proposal_sizes = (size, size if least < 0 else min(least, size), max(most, size))
-        self.proposals.propose(zxid, request.payload)
+        reconfig = None
+        if isinstance(request.txn, SetData) and request.txn.type == opcodes.RECONFIG:
+            reconfig = self._see(request.txn.data or b"")
+        self.proposals.propose(zxid, request.payload, reconfig)
         self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
         self.sync.submit(request)
 

@@ -49,6 +49,7 @@ from zkpy.tree.txns import decode_payload
 logger: Final = logging.getLogger("zkpy.quorum")
 
 CONNECT_TRIES: Final = 5
+MEMBERS_CHANGED: Final = "the members have changed, and with them the leader or this server's role"
 
 
 class LeftLeader(Exception):
@@ -164,7 +165,12 @@ class Learner:
                 self._stream.send(action.packet().encode())
             case learnersync.Serve():
                 self._serve(action, nursery)
-            case _:  # KeepDatabase has nothing to do; configurations are fixed
+            case learnersync.SeeConfig(text):
+                self._see(text)
+            case learnersync.ActivateConfig(text, designated):
+                if self._activate(text, designated):
+                    raise LeftLeader(MEMBERS_CHANGED)
+            case learnersync.KeepDatabase():
                 pass
 
     async def _truncate(self, zxid: int, sync: LearnerSync) -> None:
@@ -261,7 +267,11 @@ class Learner:
         kind = packet.type
         if kind == PROPOSAL:
             if not self.context.is_observer:
-                server.propose(packet.zxid, packet.data or b"")
+                payload = packet.data or b""
+                text = learnersync.reconfig_text(payload)
+                if text is not None:
+                    self._see(text)
+                server.propose(packet.zxid, payload)
         elif kind == COMMIT:
             if not self.context.is_observer:
                 self._commit(packet.zxid)
@@ -275,13 +285,39 @@ class Learner:
         elif kind == SYNC:
             server.synced()
         elif kind == COMMITANDACTIVATE:
-            self._commit(packet.zxid)
+            self._commit_config(packet.zxid, decode_designated(packet)[0])
         elif kind == INFORMANDACTIVATE:
-            _, payload = decode_designated(packet)
+            designated, payload = decode_designated(packet)
             server.propose(packet.zxid, payload)
-            self._commit(packet.zxid)
+            self._commit_config(packet.zxid, designated)
         else:
             logger.warning("the leader sent an unexpected %s", packet.name)
+
+    def _commit_config(self, zxid: int, designated: int) -> None:
+        """A reconfiguration is committed. Raises LeftLeader when the own role or the leader changes."""
+        server = self.server
+        assert server is not None
+        text = server.next_config(zxid)
+        leaves = text is not None and self._activate(text, designated)
+        self._commit(zxid)
+        if leaves:
+            while server.send_some():  # the client that asked for it hears of it before it is hung up on
+                pass
+            raise LeftLeader(MEMBERS_CHANGED)
+
+    # -- members -------------------------------------------------------------------------------------------
+
+    def _see(self, text: str) -> None:
+        if self.context.membership.enabled:
+            self.context.membership.see(self.context.read_config(text))
+
+    def _activate(self, text: str, designated: int | None) -> bool:
+        """Whether this server has to leave its leader for it."""
+        membership = self.context.membership
+        if not membership.enabled:
+            return False
+        config = self.context.read_config(text)
+        return membership.activate(config, designated, server=self.server)
 
     def _commit(self, zxid: int) -> None:
         server = self.server

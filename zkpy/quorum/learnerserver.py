@@ -17,7 +17,7 @@ from zkpy.pipeline.zookeeperserver import ASKED, Client, ZooKeeperServer
 from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
-from zkpy.tree.txns import decode_payload
+from zkpy.tree.txns import SetData, decode_payload
 from zkpy.zxid import follows
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -163,6 +163,15 @@ class LearnerServer(ZooKeeperServer):
         header = self._proposals[0][0].header
         assert header is not None
         return header.zxid
+
+    def next_config(self, zxid: int) -> str | None:
+        """The configuration that the oldest proposal makes; None: it makes none, or is not *zxid*."""
+        if self.next_to_commit() != zxid:
+            return None
+        txn = self._proposals[0][0].txn
+        if isinstance(txn, SetData) and txn.type == opcodes.RECONFIG:
+            return (txn.data or b"").decode("utf-8", "replace")
+        return None
 
     def committed_next(self) -> None:
         """Carry out the oldest proposal; if a local client asked for it, it is answered."""

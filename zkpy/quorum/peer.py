@@ -18,6 +18,7 @@ from zkpy.quorum.learner import Learner, LeftLeader
 from zkpy.quorum.network import Network
 from zkpy.quorum.notification import PeerState
 from zkpy.quorum.stream import Connection
+from zkpy.quorum.votes import Vote
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -56,7 +57,7 @@ class QuorumPeer:
 
     async def _one_role(self) -> None:
         context = self.context
-        vote = await self.election.look_for_leader(context.tree.last_zxid, context.epochs.current)
+        vote = await self._next_vote()
         try:
             if self.election.state is PeerState.LEADING:
                 self.role = leader = Leader(context, self._listen, self.election.set_epoch)
@@ -68,14 +69,30 @@ class QuorumPeer:
                 self.role = learner = Learner(context, self._connector(spec), self.election.set_epoch)
                 await learner.run()
         except* (SteppedDown, LeftLeader) as group:
-            logger.warning("looking for a leader again: %s", _first(group))
+            logger.warning("the role is over: %s", _first(group))
         finally:
             self._hide()
             self.election.set_state(PeerState.LOOKING)
         await self._leave()
+        context.show_config()
         if context.is_observer:
             delay_ms = context.config.ensemble.observer_election_delay_ms
             await trio.sleep(context.random.randrange(0, max(1, delay_ms)) / 1000)
+
+    async def _next_vote(self) -> Vote:
+        """Who leads, and what this server is to be: by election, or because a change of members says so."""
+        context = self.context
+        vote = context.membership.take_assigned()
+        if vote is None:
+            return await self.election.look_for_leader(context.tree.last_zxid, context.epochs.current)
+        state = PeerState.OBSERVING if context.is_observer else PeerState.FOLLOWING
+        if vote.leader == context.sid:
+            state = PeerState.LEADING
+        logger.info(
+            "the members have changed: server %d leads, %s without an election", vote.leader, state.name
+        )
+        self.election.set_state(state, vote)
+        return vote
 
     async def _leave(self) -> None:
         """The role is over: what was logged counts as history, committed or not."""
@@ -105,7 +122,8 @@ class QuorumPeer:
     ) -> None:
         context = self.context
         spec = context.configs.committed.member(context.sid)
-        assert spec is not None
+        if spec is None:
+            raise SteppedDown("this server is no member any more")
         everywhere = context.config.ensemble.quorum_listen_on_all_ips
         async with trio.open_nursery() as nursery:
             for address in spec.addresses:

@@ -99,6 +99,7 @@ class FastLeaderElection:
     """
 
     __slots__ = (
+        "_begun",
         "_configs",
         "_elsewhere",
         "_finalize_ms",
@@ -134,6 +135,7 @@ class FastLeaderElection:
         self._min_ms = min_interval_ms
         self._max_ms = max_interval_ms
         self._multi_address = multi_address
+        self._begun = False  # no question of the round: one that comes with a designated leader is -1
         self._initial = NO_VOTE
         self._received: dict[int, Vote] = {}  # by sender, of this round
         self._elsewhere: dict[int, Vote] = {}  # by sender, who follows or leads, of any round
@@ -148,6 +150,7 @@ class FastLeaderElection:
 
     def start(self, last_zxid: int, current_epoch: int) -> list[Action]:
         """Look for a leader. *last_zxid* is the last one in the log, committed or not."""
+        self._begun = True
         self.state = PeerState.LOOKING
         self.round += 1
         self._received.clear()
@@ -166,7 +169,7 @@ class FastLeaderElection:
     def on_notification(self, sid: int, n: Notification) -> list[Action]:
         """A peer's message, in any state. Before the first `start` it is dropped: peers repeat themselves."""
         out: list[Action] = []
-        if not self.round:
+        if not self._begun:
             return out
         if self.state is PeerState.LOOKING:
             newer = self._newer_config(n)
@@ -174,16 +177,20 @@ class FastLeaderElection:
                 out.append(newer)
                 if newer.restart:
                     return out
+        votes = self._sid in self._configs.committed.voters
         if sid not in self._configs.voters():
-            vote = self.current_vote
-            out.append(Send((sid,), self._message(vote, self.round, self.state)))
+            # Two servers without a vote must not answer one another for ever.
+            if n.state is PeerState.LOOKING and (votes or self.state is not PeerState.LOOKING):
+                vote = self.current_vote
+                out.append(Send((sid,), self._message(vote, self.round, self.state)))
             return out
         if self.state is not PeerState.LOOKING:
             if n.state is PeerState.LOOKING and sid != self._sid:
                 vote = self.current_vote
                 out.append(Send((sid,), self._message(vote, vote.round, self.state)))
             return out
-        if n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid:
+        behind = n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid
+        if behind and votes:  # else that server would answer what it cannot count
             out.append(Send((sid,), self._message(self.proposal, self.round, self.state)))
         return out + self._look(sid, n)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zkpy import COMPATIBLE_WITH, __version__
+
+if TYPE_CHECKING:
+    from zkpy.quorum.quorumconfig import QuorumConfig
 
 REVISION: Final = "0" * 40
 """Where a Java build names its commit: a checkout may have one, an installed package has not."""
@@ -44,6 +47,7 @@ class ServerFacts:
         started: when the server began to serve, on its monotonic clock in seconds.
         client_port, secure_client_port: the ports really listened on, -1 without such a listener.
         data_dir, log_dir: the absolute ``version-2`` directories, empty for a memory-only server.
+        members: those of the ensemble at present; None for a server on its own.
         dir_size: bytes of the files below a directory; looked up for each answer, never for an empty name.
         counters: values since the start or the last ``srst``, by metric name without ``zk_``.
         summaries: the same for observations.
@@ -56,6 +60,7 @@ class ServerFacts:
         "data_dir",
         "dir_size",
         "log_dir",
+        "members",
         "secure_client_port",
         "started",
         "summaries",
@@ -67,6 +72,7 @@ class ServerFacts:
         self.secure_client_port = -1
         self.data_dir = ""
         self.log_dir = ""
+        self.members: QuorumConfig | None = None
         self.dir_size: Callable[[str], int] = directory_size
         self.counters: Final[dict[str, int]] = {}
         self.summaries: Final[dict[str, Summary]] = {}

@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zkpy.config import Config
 from zkpy.pipeline.sessions import NO_BUCKET
@@ -24,6 +24,9 @@ from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.server import facts, mntr
 from zkpy.server.cnxn import DRAINING, ClientCnxn
 from zkpy.server.service import Service
+
+if TYPE_CHECKING:
+    from zkpy.quorum.quorumconfig import QuorumConfig
 
 logger: Final = logging.getLogger("zkpy.server")
 
@@ -116,7 +119,7 @@ def _conf(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
         f"maxSessionTimeout={config.max_session_timeout_ms}\n"
         f"clientPortListenBacklog={config.client_port_listen_backlog}\n"
         f"serverId={config.ensemble.my_id if config.is_quorum else 0}\n"
-        f"{_membership(config) if config.is_quorum else ''}"
+        f"{_membership(config, around.members) if around.members is not None else ''}"
     ).encode()
 
 
@@ -125,12 +128,9 @@ def _proposal_sizes(server: ZooKeeperServer) -> str:
     return f"Proposal sizes last/min/max: {sizes[0]}/{sizes[1]}/{sizes[2]}\n" if sizes else ""
 
 
-def _membership(config: Config) -> str:
+def _membership(config: Config, members: QuorumConfig) -> str:
     """What ``conf`` says of an ensemble; the text has no line end."""
-    from zkpy.quorum.quorumconfig import QuorumConfig
-
     ensemble = config.ensemble
-    members = QuorumConfig.from_ensemble(ensemble)
     own = members.member(ensemble.my_id or 0)
     addresses = own.addresses if own is not None else ()
     return (

@@ -184,22 +184,32 @@ class EpollTransport:
         if reports is not None:
             self.epoll.register(reports.fileno(), _IN)
 
+    def listen_on(self, listeners: list[socket.socket]) -> None:
+        """Accept connections there instead; those that were accepted before stay. Closes the old ones."""
+        for fd, sock in self._listeners.items():
+            self.epoll.unregister(fd)
+            sock.close()
+        self._listeners.clear()
+        for sock in listeners:
+            self._listeners[sock.fileno()] = sock
+            self.epoll.register(sock.fileno(), _IN)
+
     async def run(self) -> None:
         """Serve; on the way out every socket is closed."""
         service = self._service
-        server = service.server
-        clock = server.clock
+        clock = service.server.clock
         poll = self.epoll.poll
         channels = self.channels
         epoll_fd = self.epoll.fileno()
         lingers = self._linger
-        sync = server.sync
         try:
             while True:
                 await trio.lowlevel.wait_readable(epoll_fd)
                 started = clock()
                 held_since = 0.0
                 while True:
+                    server = service.server  # in an ensemble each role has its own
+                    sync = server.sync
                     events = poll(0, 512)
                     if not events:
                         if sync.waiting:
@@ -220,7 +230,7 @@ class EpollTransport:
                         if mask & ~_OUT and channel.fd >= 0:
                             channel.read()
                     # A sync is dear: it begins when nobody has anything to add, but soon in any case.
-                    waiting = sync.waiting
+                    waiting = sync.waiting if service.server is server else 0
                     if waiting:
                         if not held_since:
                             held_since = server.now

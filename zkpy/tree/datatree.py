@@ -48,7 +48,8 @@ _RUNTIME_INCONSISTENCY: Final = int(Code.RUNTIME_INCONSISTENCY)
 class Result:
     """What one transaction, or one operation of a multi, came to.
 
-    ``stat`` is the encoded Stat of the znode right after it; ``parts`` are the results of a multi.
+    ``stat`` is the encoded Stat of the znode right after it; ``parts`` are the results of a multi. For a
+    reconfig ``path`` is the new text instead.
     """
 
     __slots__ = ("err", "parts", "path", "stat", "type")
@@ -178,7 +179,7 @@ class DataTree:
     # -- changing ------------------------------------------------------------------------------------------
 
     def show_config(self, text: bytes, version: int, time_ms: int) -> None:
-        """Make ``/zookeeper/config`` hold *text*: no transaction does that, and no digest covers it."""
+        """Make ``/zookeeper/config`` hold *text*, outside any transaction; no digest covers it."""
         node = self.nodes.get(paths.CONFIG)
         if node is None:
             node = self._built_in(self.acls.intern(((READ, "world", "anyone"),)))
@@ -335,7 +336,7 @@ class DataTree:
         if self.quotas.active:
             self.quotas.resized(path, growth)
         self.changes.append((DATA_CHANGED, path, node.acl, node.acl))
-        return Result(txn.type, _OK, path, stat)
+        return Result(txn.type, _OK, path if txn.type == opcodes.SET_DATA else data or b"", stat)
 
     def _set_acl(self, txn: SetAcl) -> Result:
         node = self.nodes.get(txn.path)
