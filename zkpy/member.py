@@ -53,7 +53,8 @@ async def member(
 
     def serve(server: ZooKeeperServer) -> None:
         service.take_over(server)
-        ready.set()
+        if not server.read_only:
+            ready.set()
 
     context = Context(
         sid=sid,

@@ -32,15 +32,15 @@ MEMBERS: Final = (
     Key("standaloneEnabled", "P", Kind.STRICT_BOOL, True, field="standalone_enabled"),
     Key("reconfigEnabled", "P", Kind.STRICT_BOOL, False, field="reconfig_enabled"),
     Key("dynamicConfigFile", "P", Kind.TEXT, None, "path", "dynamic_config_file", NOT_YET),
-    Key("localSessionsEnabled", "P", Kind.STRICT_BOOL, False, field="local_sessions_enabled", status=NOT_YET),
+    Key("localSessionsEnabled", "P", Kind.STRICT_BOOL, False, field="local_sessions_enabled"),
     Key(
         "localSessionsUpgradingEnabled",
         "P",
         Kind.STRICT_BOOL,
         False,
         field="local_sessions_upgrading_enabled",
-        status=NOT_YET,
     ),
+    Key("quorumReads", "S", Kind.BOOL, False, field="quorum_reads"),
     Key("multiAddress.enabled", "P", Kind.STRICT_BOOL, False, field="multi_address_enabled", status=NOT_YET),
     Key(
         "multiAddress.reachabilityCheckEnabled",

@@ -14,6 +14,7 @@ from zkpy.errors import (
     BadArgumentsError,
     BadVersionError,
     Code,
+    EphemeralRefusedError,
     KeeperError,
     MarshallingError,
     NoAuthError,
@@ -161,8 +162,8 @@ class Preparer:
         time: int,
         undo: list[tuple[bytes, Pending | None]] | None,
     ) -> txns.Create:
-        if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL:
-            self._check_mode(op, flags, ttl)
+        if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL or request.ephemeral_err:
+            self._check_mode(request, op, flags, ttl)
         if path is None:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
@@ -208,10 +209,12 @@ class Preparer:
             txn.foretold = (changed.digest, node)
         return txn
 
-    def _check_mode(self, op: int, flags: int, ttl: int) -> None:
-        """Whether the operation can create a znode of this mode; the four plain ones always can."""
+    def _check_mode(self, request: Request, op: int, flags: int, ttl: int) -> None:
+        """Whether the request can create a znode of this mode; usually the four plain ones always can."""
         if not 0 <= flags <= 6:
             raise BadArgumentsError(f"unknown create mode {flags}")
+        if flags in _EPHEMERAL_FLAGS and request.ephemeral_err:
+            raise EphemeralRefusedError(request.ephemeral_err)
         if flags in _TTL_FLAGS:
             if not self._options.extended_types:
                 raise UnimplementedError("extendedTypesEnabled is off")

@@ -11,6 +11,7 @@ import trio
 
 from zkpy.errors import ProtocolError
 from zkpy.quorum.acks import Commit, Proposals
+from zkpy.quorum.confirmation import Confirmation
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
@@ -56,6 +57,7 @@ class Leader:
         self.observers: list[LearnerHandler] = []
         """Registered for INFORM."""
         self.server: LeaderServer | None = None
+        self.confirmation: Final = Confirmation(context.sid, context.configs, self._ask)
 
     # -- the leadership ------------------------------------------------------------------------------------
 
@@ -96,6 +98,8 @@ class Leader:
             broadcast=self._broadcast,
             announce=self._announce,
         )
+        if context.config.ensemble.quorum_reads:
+            server.gate = self.confirmation.gate
         if context.storage is not None:
             context.storage.attach(server)
         nursery.start_soon(server.sync.run)
@@ -111,7 +115,7 @@ class Leader:
         while True:
             for _ in range(2):
                 await trio.sleep(half_s)
-                ping = QuorumPacket(PING, server.proposals.last_proposed).encode()
+                ping = QuorumPacket(PING, self.confirmation.mark or server.proposals.last_proposed).encode()
                 for handler in (*self.followers, *self.observers):
                     handler.stream.send(ping)
                     if handler.is_late():
@@ -173,6 +177,11 @@ class Leader:
             for registered in (self.followers, self.observers):
                 if handler in registered:
                     registered.remove(handler)
+
+    def _ask(self, mark: int) -> None:
+        ping = QuorumPacket(PING, mark).encode()
+        for handler in self.followers:
+            handler.stream.send(ping)
 
     def _broadcast(self, proposal: bytes) -> None:
         for handler in self.followers:

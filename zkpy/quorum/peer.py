@@ -17,6 +17,7 @@ from zkpy.quorum.leader import Leader, SteppedDown
 from zkpy.quorum.learner import Learner, LeftLeader
 from zkpy.quorum.network import Network
 from zkpy.quorum.notification import PeerState
+from zkpy.quorum.readonly import serving_reads
 from zkpy.quorum.stream import Connection
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -56,7 +57,8 @@ class QuorumPeer:
 
     async def _one_role(self) -> None:
         context = self.context
-        vote = await self.election.look_for_leader(context.tree.last_zxid, context.epochs.current)
+        async with serving_reads(context, self._hide):
+            vote = await self.election.look_for_leader(context.tree.last_zxid, context.epochs.current)
         try:
             if self.election.state is PeerState.LEADING:
                 self.role = leader = Leader(context, self._listen, self.election.set_epoch)

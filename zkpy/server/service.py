@@ -15,7 +15,7 @@ logger: Final = logging.getLogger("zkpy.server")
 WORDS: Final = frozenset(
     b"conf cons crst dirs dump envi gtmk ruok stmk srvr srst stat wchc wchp wchs mntr isro hash".split()
 )
-WORDS_WITHOUT_SERVICE: Final = frozenset(b"envi gtmk stmk ruok".split())
+WORDS_WITHOUT_SERVICE: Final = frozenset(b"envi gtmk isro stmk ruok".split())
 NOT_SERVING: Final = b"This ZooKeeper instance is not currently serving requests\n"
 TELNET_INTERRUPT: Final = b"\xff\xf4\xff\xfd"
 
@@ -47,6 +47,8 @@ class Service:
         self.enforced_schemes: Final[tuple[str, ...]] = (
             config.enforce_auth_schemes if config.enforce_auth_enabled else ()
         )
+        self.gated: Final = config.is_quorum and config.ensemble.quorum_reads
+        """Reads may have to wait: none is answered on the fast path."""
         self.cnxns: Final[dict[ClientCnxn, None]] = {}
         self.dirty: list[ClientCnxn] = []
         self.overdue: list[ClientCnxn] = []
@@ -155,7 +157,6 @@ class Service:
         """Serve clients with *server*, a new role's, from now on."""
         server.send_some = self.server.send_some
         server.sync.on_sync = self.server.sync.on_sync
-        server.stats = self.server.stats
         self.server = server
         self.serving = True
 
