@@ -93,7 +93,7 @@ class Zoo:
         """Nobody gets to the member or from it."""
         self.cut_off(sid)
         for connection in self.network.connections:
-            if connection.open and f"h{sid}" in (connection.dialler, connection.to[0]):
+            if f"h{sid}" in (connection.dialler, connection.to[0]):
                 await connection.cut()
 
     async def lose(self, sid: int) -> None:
