@@ -29,6 +29,7 @@ class MemoryStream:
         self.closed = False
         self.lost = False
         """The peer cannot be reached any more, and nobody has noticed."""
+        self._ended = trio.Event()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self.lost:
@@ -40,11 +41,13 @@ class MemoryStream:
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data = await self._inner.receive_some(max_bytes)
         if self.lost:
-            await trio.sleep_forever()
+            await self._ended.wait()
+            raise trio.ClosedResourceError
         return data
 
     async def aclose(self) -> None:
         self.closed = True
+        self._ended.set()
         await self._inner.aclose()
 
 

@@ -113,7 +113,7 @@ class Zoo:
         """Until these members have a role."""
         with trio.fail_after(limit_s):
             for sid in sids or self.members:
-                while not self.members[sid].service.serving:
+                while not self.members[sid].service.active:
                     await trio.sleep(0.05)
 
     def leader(self) -> int:
@@ -152,7 +152,7 @@ class Member:
                 random=random.Random(sid),
             )
         )
-        self.service.serving = False
+        self.service.active = self.service.serving = False
         self.server.send_some = self.send_some
         self.store.attach(self.server)
 
@@ -166,7 +166,7 @@ class Member:
 
     @property
     def mode(self) -> str | None:
-        return self.server.mode if self.service.serving else None
+        return self.server.mode if self.service.active else None
 
     @property
     def seconds(self) -> float:
@@ -207,7 +207,7 @@ class Member:
     async def _expire(self) -> None:
         while True:
             await trio.sleep(TICK_S)
-            if self.service.serving and self.server.expire_sessions():
+            if self.service.active and self.server.expire_sessions():
                 self.settle()
 
     async def client(self, **fields: object) -> MemberClient:

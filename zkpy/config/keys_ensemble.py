@@ -163,7 +163,6 @@ TIMING: Final = (
         -1,
         "ms",
         "leader_max_time_to_wait_for_epoch_ms",
-        NOT_YET,
     ),
     Key("leader.ackLoggingFrequency", "S", Kind.INT, 1000, "zxids", "leader_ack_logging_frequency", NOT_YET),
     Key(
@@ -187,7 +186,7 @@ TIMING: Final = (
     Key("leader.closeSocketAsync", "S", Kind.BOOL, False, status=_SOCKETS, also="leader.closeSocketAsync"),
     Key("learner.closeSocketAsync", "S", Kind.BOOL, False, status=_SOCKETS, also="learner.closeSocketAsync"),
     Key("learner.asyncSending", "S", Kind.BOOL, False, status=_SOCKETS, also="learner.asyncSending"),
-    Key("leaderServes", "S", Kind.NOT_NO, True, field="leader_serves", status=NOT_YET),
+    Key("leaderServes", "S", Kind.NOT_NO, True, field="leader_serves"),
     Key(
         "follower.skipLearnerRequestToNextProcessor",
         "S",

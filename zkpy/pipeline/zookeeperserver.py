@@ -74,6 +74,8 @@ class ZooKeeperServer:
     """A leader's proposals in bytes: the last, the smallest, the largest; -1 before the first."""
     read_only: bool = False
     """Serves only clients that are content with old data, while the ensemble has no leader."""
+    admits_clients: bool = True
+    """Clients may connect; False for a leader with ``leaderServes=no``."""
     expires_sessions: bool = True
     """Sessions of the whole ensemble expire here."""
     local_sessions: bool = False

@@ -48,6 +48,8 @@ class Leader:
         self.serving: Final = trio.Event()
         """Clients are admitted, learners get UPTODATE."""
         self._persisting = False
+        self._epoch_wait: Final = trio.CancelScope()
+        self._elected: Final = context.clock()
         self._entering = False
         self.epoch = -1
         self._new_leader: NewLeaderAcks | None = None
@@ -67,7 +69,10 @@ class Leader:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._listen, self._handle)
             async with self._within("a quorum to propose an epoch"):
-                await self.learn_epoch(self.sid, context.epochs.accepted)
+                with self._epoch_wait:
+                    await self.learn_epoch(self.sid, context.epochs.accepted)
+            if self._epoch_wait.cancelled_caught:
+                raise SteppedDown("a server that elected this one looks for a leader again")
             logger.info("leading in epoch %d", self.epoch)
             async with self._within("a quorum to accept the epoch"):
                 await self.learn_history(self.sid, context.epochs.current, context.tree.last_zxid)
@@ -77,6 +82,13 @@ class Leader:
                 await self._quorum_synced.wait()
             self._serve(nursery)
             await self._tick()
+
+    def deserted(self) -> None:
+        """One of those who elected this server is looking again: give up if it has waited for long enough."""
+        limit_ms = self.context.config.ensemble.leader_max_time_to_wait_for_epoch_ms
+        waited_ms = (self.context.clock() - self._elected) * 1000
+        if not self._persisting and 0 <= limit_ms < waited_ms:
+            self._epoch_wait.cancel()
 
     @asynccontextmanager
     async def _within(self, what: str) -> AsyncIterator[None]:

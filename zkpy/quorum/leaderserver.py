@@ -38,11 +38,13 @@ class Elsewhere:
 
 
 class ForwardedSync:
-    """Stands for the client of a sync that a learner forwarded; *submit* takes it in."""
+    """Stands for the client of a sync that a learner forwarded; *submit* takes it in behind a gate."""
 
     __slots__ = ("_answer", "_submit", "identities", "session_id")
 
-    def __init__(self, answer: Callable[[], None], submit: Callable[[ForwardedSync], None]) -> None:
+    def __init__(
+        self, answer: Callable[[], None], submit: Callable[[ForwardedSync], None] | None = None
+    ) -> None:
         self._answer = answer
         self._submit = submit
         self.session_id = 0
@@ -50,6 +52,7 @@ class ForwardedSync:
 
     def up_to_date(self) -> None:
         """The server that was asked leads indeed: it has committed all that was when it was asked."""
+        assert self._submit is not None
         self._submit(self)
 
     def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
@@ -93,6 +96,7 @@ class LeaderServer(QuorumServer):
         self.exhausted = False
         """The epoch has no zxid left: the leader has to step down."""
         self.preparer.zxid = self.tree.last_zxid
+        self.admits_clients = self.config.ensemble.leader_serves
 
     # -- writes --------------------------------------------------------------------------------------------
 

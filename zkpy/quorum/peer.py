@@ -62,6 +62,7 @@ class QuorumPeer:
         try:
             if self.election.state is PeerState.LEADING:
                 self.role = leader = Leader(context, self._listen, self.election.set_epoch)
+                self.election.on_deserted = leader.deserted
                 await leader.run()
             else:
                 spec = context.configs.committed.member(vote.leader)

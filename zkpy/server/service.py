@@ -41,7 +41,9 @@ class Service:
         config = server.config
         self.server = server
         self.serving = True
-        """False while a member of an ensemble has no role: clients are turned away."""
+        """False while a member of an ensemble has no role, or one without clients: they are turned away."""
+        self.active = True
+        """False while a member has no role: nothing expires."""
         self.max_frame: Final = config.jute_max_buffer
         self.outstanding_limit: Final = config.global_outstanding_limit
         self.enforced_schemes: Final[tuple[str, ...]] = (
@@ -154,15 +156,16 @@ class Service:
                     self.server.flush()
 
     def take_over(self, server: ZooKeeperServer) -> None:
-        """Serve clients with *server*, a new role's, from now on."""
+        """Serve clients with *server*, a new role's, from now on, if it admits any."""
         server.send_some = self.server.send_some
         server.sync.on_sync = self.server.sync.on_sync
         self.server = server
-        self.serving = True
+        self.active = True
+        self.serving = server.admits_clients
 
     def hide(self) -> None:
         """Turn clients away: there is no role to serve them."""
-        self.serving = False
+        self.active = self.serving = False
         self.close_all()
 
     def close_all(self) -> None:
