@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from compat import wire
+from tests.harness import Peer, Reply
 from tests.quorum.rolemesh import ByHand, MemberClient, Zoo, join
 from zkpy.quorum import packets
 from zkpy.quorum.packets import QuorumPacket
@@ -18,8 +20,9 @@ pytestmark = pytest.mark.trio
 GET = wire.GET_DATA, wire.read_body("/n")
 
 
-def zoo(*sids: int, reads: bool = True, observers: tuple[int, ...] = ()) -> Zoo:
-    return Zoo(*sids, observers=observers, ensemble={"quorum_reads": reads})
+def zoo(*sids: int, reads: bool = True, observers: tuple[int, ...] = (), local: bool = False) -> Zoo:
+    ensemble = {"quorum_reads": reads, "local_sessions_enabled": local}
+    return Zoo(*sids, observers=observers, ensemble=ensemble)
 
 
 def set_body(data: str) -> bytes:
@@ -213,3 +216,87 @@ async def test_it_costs_nothing_when_it_is_off(autojump_clock: MockClock) -> Non
         await trio.sleep(5)
         assert asked(world) == before == 0
         assert world.members[3].server.gate is None
+
+
+def mzxid(stat: bytes) -> int:
+    return int.from_bytes(stat[8:16], "big")
+
+
+class Register:
+    """One znode; what was written for sure, and whether a read was older than that."""
+
+    def __init__(self, world: Zoo, rng: random.Random) -> None:
+        self.world = world
+        self.rng = rng
+        self.written = 0
+        self.acknowledged = 0  # the newest zxid
+        self.reads = 0
+        self.stale = 0
+
+    async def client(self) -> MemberClient | None:
+        member = self.world.members[self.rng.choice([*self.world.members])]
+        if member.mode is None:
+            return None
+        peer = Peer(member)  # type: ignore[arg-type]
+        peer.connect()
+        return None if peer.closed else MemberClient(peer)
+
+    async def answer(self, client: MemberClient, op: int, body: bytes) -> Reply | None:
+        client.send(op, body)
+        with trio.move_on_after(0.7):
+            while not client.peer.closed:
+                if replies := client.peer.replies():
+                    return replies[0]
+                await trio.sleep(0.01)
+        return None
+
+    async def write(self) -> None:
+        while True:
+            await trio.sleep(self.rng.random() / 4)
+            client = await self.client()
+            if client is not None:
+                reply = await self.answer(client, wire.SET_DATA, set_body("next"))
+                if reply is not None and reply.err == 0:
+                    self.written += 1
+                    self.acknowledged = max(self.acknowledged, mzxid(reply.body))
+
+    async def read(self) -> None:
+        while True:
+            await trio.sleep(self.rng.random() / 4)
+            client = await self.client()
+            if client is not None:
+                known = self.acknowledged
+                reply = await self.answer(client, *GET)
+                if reply is not None and reply.err == 0:
+                    self.reads += 1
+                    self.stale += mzxid(reply.body[-68:]) < known
+
+    async def disturb(self) -> None:
+        """Now and then somebody is cut off, mostly the leader, and does not notice."""
+        while True:
+            await trio.sleep(4 + 4 * self.rng.random())
+            leaders = [sid for sid, member in self.world.members.items() if member.mode == "leader"]
+            sid = leaders[0] if leaders and self.rng.random() < 0.9 else self.rng.choice([1, 2, 3])
+            await self.world.lose(sid)
+            await trio.sleep(8)
+            await self.world.cut(sid)
+            self.world.heal(sid)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_no_read_is_older_than_what_was_answered(autojump_clock: MockClock, reads: bool) -> None:
+    stale = 0
+    for seed in range(3 if reads else 1):
+        # Local sessions: one of the ensemble could not be opened without a quorum.
+        async with zoo(1, 2, 3, reads=reads, observers=(4,), local=True).running(1, 2, 3, 4) as world:
+            await world.serve()
+            assert (await (await world.members[3].client()).create("/n")).err == 0
+            register = Register(world, random.Random(seed))
+            with trio.move_on_after(40):
+                async with trio.open_nursery() as nursery:
+                    for each in (register.write, *3 * [register.read], register.disturb):
+                        nursery.start_soon(each)
+            assert register.reads > 50
+            assert register.written > 10
+            stale += register.stale
+    assert (stale == 0) is reads, "and without the setting it does happen"
