@@ -60,6 +60,14 @@ class MarshallingError(KeeperError):
     code = Code.MARSHALLING_ERROR
 
 
+class EphemeralRefusedError(KeeperError):
+    """The session cannot have ephemerals, since not all servers know it; *code* says why."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("this session cannot have ephemerals")
+        self.code = code
+
+
 class UnimplementedError(KeeperError):
     """The server does not offer this operation in its present configuration."""
 

@@ -99,7 +99,8 @@ async def member(
 
 def _serve(service: Service, ready: trio.Event, server: ZooKeeperServer) -> None:
     service.take_over(server)
-    ready.set()
+    if not server.read_only:
+        ready.set()
 
 
 def _show(sid: int, service: Service, move_clients: MoveClients, members: QuorumConfig) -> None:

@@ -189,7 +189,7 @@ async def _tick(service: Service) -> None:
         now = service.server.clock() * 1000
         await trio.sleep((tick_ms - now % tick_ms) / 1000 + 0.001)
         server = service.server
-        if service.serving and server.expire_sessions():
+        if service.active and server.expire_sessions():
             while server.send_some():
                 await trio.lowlevel.checkpoint()
         service.drop_sessionless()
@@ -213,7 +213,7 @@ async def _sweep(service: Service) -> None:
     pace_s = 60 / config.container_max_per_minute if config.container_max_per_minute > 0 else 0.0
     while True:
         await trio.sleep(config.container_check_interval_ms / 1000)
-        for path in service.server.collectable() if service.serving else ():
+        for path in service.server.collectable() if service.active else ():
             server = service.server
             logger.info("Deleting candidate container: %s", path.decode())
             server.delete_container(path)

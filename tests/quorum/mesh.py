@@ -27,17 +27,27 @@ class MemoryStream:
         self.sent = bytearray()
         self.writes = 0
         self.closed = False
+        self.lost = False
+        """The peer cannot be reached any more, and nobody has noticed."""
+        self._ended = trio.Event()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.lost:
+            return
         self.sent += data
         self.writes += 1
         await self._inner.send_all(data)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._inner.receive_some(max_bytes)
+        data = await self._inner.receive_some(max_bytes)
+        if self.lost:
+            await self._ended.wait()
+            raise trio.ClosedResourceError
+        return data
 
     async def aclose(self) -> None:
         self.closed = True
+        self._ended.set()
         await self._inner.aclose()
 
 

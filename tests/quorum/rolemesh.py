@@ -31,10 +31,19 @@ INIT_LIMIT = 10
 
 
 class Zoo:
-    """Members by sid. *settings* are those of `zkpy.config.Config`, *factor* is ``snapshotSizeFactor``."""
+    """Members by sid.
+
+    *settings* are those of `zkpy.config.Config`, *ensemble* those of its part of that name, *factor* is
+    ``snapshotSizeFactor``.
+    """
 
     def __init__(
-        self, *sids: int, observers: tuple[int, ...] = (), factor: float = 0.33, **settings: object
+        self,
+        *sids: int,
+        observers: tuple[int, ...] = (),
+        factor: float = 0.33,
+        ensemble: dict[str, object] | None = None,
+        **settings: object,
     ) -> None:
         self.network = MemoryNetwork()
         self.file: str | None = None
@@ -42,6 +51,7 @@ class Zoo:
         self.config: QuorumConfig = members(*sids, observers=observers)
         self.factor = factor
         self.standalone_enabled = True
+        self.ensemble = ensemble or {}
         self.settings = settings
         self.members: dict[int, Member] = {}
         self.disks: dict[int, MemoryDisk] = {}
@@ -77,6 +87,7 @@ class Zoo:
             init_limit_ticks=INIT_LIMIT,
             sync_limit_ticks=SYNC_LIMIT,
             snapshot_size_factor=self.factor,
+            **self.ensemble,  # type: ignore[arg-type]
         )
         return attrs.evolve(plain, ensemble=ensemble, tick_time_ms=int(TICK_S * 1000), file=self.file)
 
@@ -106,8 +117,18 @@ class Zoo:
         """Nobody gets to the member or from it."""
         self.cut_off(sid)
         for connection in self.network.connections:
-            if connection.open and f"h{sid}" in (connection.dialler, connection.to[0]):
+            if f"h{sid}" in (connection.dialler, connection.to[0]):
                 await connection.cut()
+
+    async def lose(self, sid: int) -> None:
+        """As `cut`, but only the others notice: the member waits for answers that never come."""
+        self.cut_off(sid)
+        for connection in self.network.connections:
+            if connection.open and f"h{sid}" in (connection.dialler, connection.to[0]):
+                ends = connection.out, connection.back
+                near, far = ends if connection.dialler == f"h{sid}" else ends[::-1]
+                near.lost = True
+                await far.aclose()
 
     def heal(self, sid: int) -> None:
         self.network.away.discard(f"h{sid}")
@@ -116,7 +137,7 @@ class Zoo:
         """Until these members have a role."""
         with trio.fail_after(limit_s):
             for sid in sids or self.members:
-                while not self.members[sid].service.serving:
+                while not self.members[sid].service.active:
                     await trio.sleep(0.05)
 
     def leader(self) -> int:
@@ -157,7 +178,7 @@ class Member:
                 random=random.Random(sid),
             )
         )
-        self.service.serving = False
+        self.service.active = self.service.serving = False
         self.server.send_some = self.send_some
         self.store.attach(self.server)
 
@@ -171,7 +192,7 @@ class Member:
 
     @property
     def mode(self) -> str | None:
-        return self.server.mode if self.service.serving else None
+        return self.server.mode if self.service.active else None
 
     @property
     def seconds(self) -> float:
@@ -213,16 +234,29 @@ class Member:
     async def _expire(self) -> None:
         while True:
             await trio.sleep(TICK_S)
-            if self.service.serving and self.server.expire_sessions():
+            if self.service.active and self.server.expire_sessions():
                 self.settle()
 
-    async def client(self) -> MemberClient:
+    async def client(self, **fields: object) -> MemberClient:
         """A connection with a session."""
         peer = Peer(self)  # type: ignore[arg-type]
-        peer.connect()
-        await trio.sleep(0.5)
-        (peer.response,) = peer.channel.frames()
+        if not peer.connect(**fields):
+            await trio.sleep(0.5)
+            (peer.response,) = peer.channel.frames()
         return MemberClient(peer)
+
+    async def hangs_up_on(self, **fields: object) -> bool:
+        """Whether a client that connects so is turned away without a word."""
+        peer = Peer(self)  # type: ignore[arg-type]
+        peer.connect(**fields)
+        await trio.sleep(0.5)
+        return peer.closed and not peer.response
+
+    def word(self, word: str) -> str:
+        """The answer to a four-letter word."""
+        peer = Peer(self)  # type: ignore[arg-type]
+        peer.feed(word.encode())
+        return bytes(peer.channel.stream).decode()
 
 
 class MemberClient:

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from compat import wire
 from tests.harness import Peer
 from tests.quorum.mesh import Server
-from tests.quorum.rolemesh import SYNC_LIMIT, TICK_S, ByHand, Zoo, follower_info, join
+from tests.quorum.rolemesh import INIT_LIMIT, SYNC_LIMIT, TICK_S, ByHand, Zoo, follower_info, join
 from zkpy.errors import CommitMismatch, ElectionPortTaken, SyncFailed
 from zkpy.persist.snapshot import tree_pieces
 from zkpy.quorum import packets
@@ -440,3 +440,52 @@ async def test_ports_that_are_taken(autojump_clock: MockClock) -> None:
         zoo.start(2, 3)
         await zoo.serve(2, 3, limit_s=120)
         assert zoo.leader() == 3
+
+
+async def test_a_leader_without_clients(autojump_clock: MockClock) -> None:
+    words = frozenset({"*"})
+    async with Zoo(1, 2, 3, ensemble={"leader_serves": False}, four_letter_words=words).running(
+        1, 2, 3
+    ) as zoo:
+        await zoo.serve()
+        assert zoo.leader() == 3
+        assert await zoo.members[3].hangs_up_on()
+        assert "not currently serving" in zoo.members[3].word("srvr")
+        client = await zoo.members[1].client(timeout_ms=4000)
+        assert (await client.create("/e", flags=1)).err == 0
+        await trio.sleep(10)
+        assert b"/e" not in zoo.members[2].tree.nodes, "sessions expire all the same"
+        await zoo.kill(3)
+        with trio.fail_after(30):
+            while zoo.members[2].mode != "leader":
+                await trio.sleep(0.1)
+        await zoo.serve(1)
+        assert (await (await zoo.members[1].client()).create("/later")).err == 0
+
+
+@pytest.mark.parametrize(("limit_ms", "patience_s"), [(-1, INIT_LIMIT), (1500, 2), (2500, 3)])
+async def test_a_leader_whose_voters_look_again(
+    autojump_clock: MockClock, limit_ms: int, patience_s: float
+) -> None:
+    settings: dict[str, object] = {"leader_max_time_to_wait_for_epoch_ms": limit_ms}
+    async with Zoo(1, 2, 3, ensemble=settings).running() as zoo:
+        others = [Server(zoo.network, sid, zoo.config) for sid in (1, 2)]
+        for other in others:
+            await zoo.nursery.start(other.run)
+        zoo.start(3)
+        async with trio.open_nursery() as nursery:
+            for other in others:
+                nursery.start_soon(other.look)
+        port = ("h3", 25023)
+        while port not in zoo.network.listeners:
+            await trio.sleep(0.01)
+        began = trio.current_time()
+        leadership = zoo.network.listeners[port]
+        # They voted for it and never come. Their messages of a new election reach it now and then.
+        with trio.move_on_after(60):
+            while zoo.network.listeners.get(port) is leadership:
+                for other in others:  # not both need to have been heard before it led
+                    with trio.move_on_after(0.4):
+                        await other.look()
+                await trio.sleep(0.1)
+        assert trio.current_time() - began == pytest.approx(patience_s, abs=0.7)

@@ -47,7 +47,5 @@ def test_a_frame_that_is_too_short_closes(payload: bytes) -> None:
 def test_responses_have_the_byte_when_the_request_had_it(with_read_only: bool) -> None:
     size = 37 if with_read_only else 36
     tail = bytes(with_read_only)
-    assert connect_response(4000, 7, with_read_only) == (
-        pack(">iiiqi", size, 0, 4000, 7, 16) + password(7) + tail
-    )
-    assert invalid_session(with_read_only) == pack(">iiiqi", size, 0, 0, 0, 16) + bytes(16) + tail
+    assert connect_response(4000, 7, tail) == (pack(">iiiqi", size, 0, 4000, 7, 16) + password(7) + tail)
+    assert invalid_session(tail) == pack(">iiiqi", size, 0, 0, 0, 16) + bytes(16) + tail

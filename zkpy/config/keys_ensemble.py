@@ -32,15 +32,15 @@ MEMBERS: Final = (
     Key("standaloneEnabled", "P", Kind.STRICT_BOOL, True, field="standalone_enabled"),
     Key("reconfigEnabled", "P", Kind.STRICT_BOOL, False, field="reconfig_enabled"),
     Key("dynamicConfigFile", "P", Kind.TEXT, None, "path", "dynamic_config_file"),
-    Key("localSessionsEnabled", "P", Kind.STRICT_BOOL, False, field="local_sessions_enabled", status=NOT_YET),
+    Key("localSessionsEnabled", "P", Kind.STRICT_BOOL, False, field="local_sessions_enabled"),
     Key(
         "localSessionsUpgradingEnabled",
         "P",
         Kind.STRICT_BOOL,
         False,
         field="local_sessions_upgrading_enabled",
-        status=NOT_YET,
     ),
+    Key("quorumReads", "S", Kind.BOOL, False, field="quorum_reads"),
     Key("multiAddress.enabled", "P", Kind.STRICT_BOOL, False, field="multi_address_enabled", status=NOT_YET),
     Key(
         "multiAddress.reachabilityCheckEnabled",
@@ -163,7 +163,6 @@ TIMING: Final = (
         -1,
         "ms",
         "leader_max_time_to_wait_for_epoch_ms",
-        NOT_YET,
     ),
     Key("leader.ackLoggingFrequency", "S", Kind.INT, 1000, "zxids", "leader_ack_logging_frequency", NOT_YET),
     Key(
@@ -187,7 +186,7 @@ TIMING: Final = (
     Key("leader.closeSocketAsync", "S", Kind.BOOL, False, status=_SOCKETS, also="leader.closeSocketAsync"),
     Key("learner.closeSocketAsync", "S", Kind.BOOL, False, status=_SOCKETS, also="learner.closeSocketAsync"),
     Key("learner.asyncSending", "S", Kind.BOOL, False, status=_SOCKETS, also="learner.asyncSending"),
-    Key("leaderServes", "S", Kind.NOT_NO, True, field="leader_serves", status=NOT_YET),
+    Key("leaderServes", "S", Kind.NOT_NO, True, field="leader_serves"),
     Key(
         "follower.skipLearnerRequestToNextProcessor",
         "S",

@@ -78,6 +78,7 @@ class EnsembleConfig:
     dynamic_config_file: str | None
     local_sessions_enabled: bool
     local_sessions_upgrading_enabled: bool
+    quorum_reads: bool
     multi_address_enabled: bool
     multi_address_reachability_check_enabled: bool
     multi_address_reachability_check_timeout_ms: int

@@ -97,6 +97,7 @@ class SubRequest:
 
 
 _CREATES: Final = (opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER)
+_EPHEMERAL_FLAGS: Final = (1, 3)
 MULTI_READS: Final = (opcodes.GET_DATA, opcodes.GET_CHILDREN)
 """The operations of a multiRead; the watch flag of these is not kept."""
 
@@ -166,6 +167,21 @@ def _create_ttl(data: bytes, pos: int) -> tuple[SubRequest, int]:
         op.type = opcodes.CREATE if op.flags < 4 else opcodes.CREATE_CONTAINER
         op.ttl = -1
     return op, pos
+
+
+def creates_ephemeral(op: int, frame: bytes) -> bool:
+    """Whether a request would create an ephemeral, alone or in a multi; create and create2 count."""
+    try:
+        if op == opcodes.CREATE or op == opcodes.CREATE2:
+            return decode_create(frame, 8, with_ttl=False)[3] in _EPHEMERAL_FLAGS
+        if op == opcodes.MULTI:
+            return any(
+                each.type in (opcodes.CREATE, opcodes.CREATE2) and each.flags in _EPHEMERAL_FLAGS
+                for each in decode_multi(frame, 8)
+            )
+    except MarshallingError:
+        pass  # refused for that, later
+    return False
 
 
 def check_body(op: int, body: bytes) -> None:

@@ -363,6 +363,19 @@ def delete_container(server: ZooKeeperServer, client: Client, frame: bytes) -> b
     raise NoAuthError("only the server itself deletes containers")
 
 
+def estimate(server: ZooKeeperServer, op: int, frame: bytes) -> int:
+    """About how long the answer to a read will be, so that not too many are kept waiting."""
+    if op == opcodes.GET_DATA:
+        found = server.preparer.outstanding.find(frame[12:-1])
+        return 88 + len(found[0].data or b"") if found is not None else 88
+    if op == opcodes.GET_CHILDREN or op == opcodes.GET_CHILDREN2:
+        node = server.tree.nodes.get(frame[12:-1])
+        return 88 + (24 * len(node.children) if node is not None and node.children else 0)
+    if op == opcodes.MULTI_READ:
+        return MULTI_READ_LIMIT // 4
+    return 88 + len(frame)
+
+
 Handler = Callable[["ZooKeeperServer", "Client", bytes], bytes]
 
 READ_HANDLERS: Final[dict[int, Handler]] = {

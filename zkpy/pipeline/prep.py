@@ -15,6 +15,7 @@ from zkpy.errors import (
     BadArgumentsError,
     BadVersionError,
     Code,
+    EphemeralRefusedError,
     KeeperError,
     MarshallingError,
     NoAuthError,
@@ -166,8 +167,8 @@ class Preparer:
         time: int,
         undo: list[tuple[bytes, Pending | None]] | None,
     ) -> txns.Create:
-        if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL:
-            check_mode(op, flags, ttl, self._options.extended_types)
+        if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL or request.ephemeral_err:
+            self._check_mode(request, op, flags, ttl)
         if path is None:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
@@ -212,6 +213,12 @@ class Preparer:
         if changed.digest is not None and zxid % RECOMPUTE_EVERY:
             txn.foretold = (changed.digest, node)
         return txn
+
+    def _check_mode(self, request: Request, op: int, flags: int, ttl: int) -> None:
+        """Whether the request can create a znode of this mode; usually the four plain ones always can."""
+        check_mode(op, flags, ttl, self._options.extended_types)
+        if request.ephemeral_err and flags in _EPHEMERAL_FLAGS:
+            raise EphemeralRefusedError(request.ephemeral_err)
 
     def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:
         """The list to store; one that makes the log entry too long to be read back is refused.

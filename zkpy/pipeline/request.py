@@ -22,6 +22,7 @@ class Request:
     __slots__ = (
         "client",
         "digest",
+        "ephemeral_err",
         "err",
         "frame",
         "header",
@@ -53,6 +54,8 @@ class Request:
         self.identities = identities
         self.started = started
         self.err = 0
+        self.ephemeral_err = 0
+        """Why its session cannot have ephemerals; 0: it can."""
         self.origin: object | None = None
         """Who owns the sessions of the server that it came through; None: this server."""
         self.header: TxnHeader | None = None

@@ -74,10 +74,11 @@ class Session:
         current_timeout_ms: the time-out negotiated on the present connection; governs expiry.
         bucket: deadline in ms on the tracker's clock, ``NO_BUCKET`` when not waiting to expire.
         closing: its closeSession is on the way; set by whoever submits that, and by expiry. Never unset.
+        local: no other server of the ensemble knows it, there is no transaction of it.
         owner: the connection that holds the session at present, for the caller's use.
     """
 
-    __slots__ = ("bucket", "closing", "current_timeout_ms", "id", "owner", "timeout_ms")
+    __slots__ = ("bucket", "closing", "current_timeout_ms", "id", "local", "owner", "timeout_ms")
 
     def __init__(self, session_id: int, timeout_ms: int) -> None:
         self.id: Final = session_id
@@ -85,6 +86,7 @@ class Session:
         self.current_timeout_ms = timeout_ms
         self.bucket = NO_BUCKET
         self.closing = False
+        self.local = False
         self.owner: object | None = None
 
     def __repr__(self) -> str:
@@ -121,7 +123,7 @@ class SessionTracker:
         self._next_id = _signed(session_id + 1)
         return session_id
 
-    def add(self, session_id: int, timeout_ms: int, now_ms: int) -> Session:
+    def add(self, session_id: int, timeout_ms: int, now_ms: int, *, local: bool = False) -> Session:
         """Start tracking a session (createSession, or one restored at start-up); it counts as touched now.
 
         A session that is tracked already stays the same object and is only touched: createSession is seen
@@ -130,12 +132,21 @@ class SessionTracker:
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = Session(session_id, timeout_ms)
+            session.local = local
         self.touch(session, now_ms)
         return session
 
     def get(self, session_id: int) -> Session | None:
         """The session, also while it is closing; None once removed."""
         return self._sessions.get(session_id)
+
+    def locals(self) -> list[Session]:
+        """The local sessions, in the order in which they came."""
+        return [session for session in self._sessions.values() if session.local]
+
+    def make_global(self, session: Session) -> None:
+        """Its createSession is on the way: from now on the session is the ensemble's."""
+        session.local = False
 
     def touch(self, session: Session, now_ms: int) -> None:
         """Note a sign of life. No effect on a closing session: nothing brings that back."""

@@ -21,6 +21,7 @@ from zkpy.pipeline import sessions
 from zkpy.pipeline.notify import fire
 from zkpy.pipeline.options import PrepOptions
 from zkpy.pipeline.prep import Preparer
+from zkpy.pipeline.readgate import ReadGate
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.stats import ServerStats
@@ -71,6 +72,16 @@ class ZooKeeperServer:
     """What ``srvr`` calls this role."""
     proposal_sizes: tuple[int, int, int] | None = None
     """A leader's proposals in bytes: the last, the smallest, the largest; -1 before the first."""
+    read_only: bool = False
+    """Serves only clients that are content with old data, while the ensemble has no leader."""
+    admits_clients: bool = True
+    """Clients may connect; False for a leader with ``leaderServes=no``."""
+    expires_sessions: bool = True
+    """Sessions of the whole ensemble expire here."""
+    local_sessions: bool = False
+    """New sessions begin as sessions of this server only."""
+    gate: ReadGate | None = None
+    """What reads have to wait at, with ``quorumReads``."""
     queued: frozenset[int] = opcodes.WRITES
     """Operations that go through `submit`; the others are answered from the tree on the spot."""
 
@@ -177,6 +188,8 @@ class ZooKeeperServer:
 
     def flush(self, *, idle: bool = False) -> None:
         """A round of input was handled: get its writes going; *idle* as for `SyncStage.flush`."""
+        if self.gate is not None:
+            self.gate.start()
         self.sync.flush(idle=idle)
 
     def durable(self, batch: list[Request]) -> None:
@@ -217,6 +230,8 @@ class ZooKeeperServer:
                     self._session_closed(request)
                 elif txn.type == opcodes.CREATE_SESSION:
                     self.session_created(header.client_id)
+            elif request.op == opcodes.CLOSE_SESSION:
+                self._session_closed(request)  # a local one
             if client is not None:
                 if request.started != started:
                     started = request.started
@@ -251,8 +266,8 @@ class ZooKeeperServer:
         config = self.config
         return sessions.negotiate(requested_ms, config.min_session_timeout_ms, config.max_session_timeout_ms)
 
-    def create_session(self, client: Client, timeout_ms: int) -> tuple[Session, Request]:
-        """Start a global session for *client*; it is ready when the request completes."""
+    def create_session(self, client: Client, timeout_ms: int) -> tuple[Session, Request | None]:
+        """Start a session for *client*; it is ready when the request completes, without one at once."""
         session = self.tracker.add(self.tracker.next_id(), timeout_ms, self.now_ms())
         session.owner = client
         request = Request(client, session.id, 0, opcodes.CREATE_SESSION, pack_int(timeout_ms), (), self.now)
@@ -280,7 +295,7 @@ class ZooKeeperServer:
         if (
             session.closing
             or password != sessions.password(session_id)
-            or session_id not in self.tree.sessions
+            or not (session.local or session_id in self.tree.sessions)
         ):
             return None
         session.owner = client

@@ -22,6 +22,7 @@ from zkpy.quorum.votes import (
     Action,
     ActivateConfig,
     Decided,
+    Deserted,
     DialAll,
     FastLeaderElection,
     Send,
@@ -52,6 +53,7 @@ class Election:
         "_rules",
         "_sid",
         "_timer",
+        "on_deserted",
     )
 
     def __init__(
@@ -64,6 +66,8 @@ class Election:
         self._looking = False
         self._early: deque[tuple[int, Notification]] = deque(maxlen=100)
         """What came between two roles, before looking began."""
+        self.on_deserted: Callable[[], None] = lambda: None
+        """Called when one of those who elected this server to lead is looking again."""
         self._begun_with = (0, 0)
         self._done = trio.Event()
         self._deadline = inf
@@ -174,6 +178,9 @@ class Election:
                 case Decided():
                     self._deadline = inf
                     self._done.set()
+                case Deserted(sid):
+                    logger.info("server %d, which voted for this one, looks for a leader again", sid)
+                    self.on_deserted()
                 case ActivateConfig(config, restart):
                     await self._switch(config, restart)
 

@@ -11,6 +11,7 @@ import trio
 
 from zkpy.errors import ProtocolError
 from zkpy.quorum.acks import Commit, Proposals, designated_leader
+from zkpy.quorum.confirmation import Confirmation
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
@@ -56,6 +57,8 @@ class Leader:
         self.serving: Final = trio.Event()
         """Clients are admitted, learners get UPTODATE."""
         self._persisting = False
+        self._epoch_wait: Final = trio.CancelScope()
+        self._elected: Final = context.clock()
         self._entering = False
         self.epoch = -1
         self._new_leader: NewLeaderAcks | None = None
@@ -65,6 +68,7 @@ class Leader:
         self.observers: list[LearnerHandler] = []
         """Registered for INFORM."""
         self.server: LeaderServer | None = None
+        self.confirmation: Final = Confirmation(context.sid, context.configs, self._ask)
 
     # -- the leadership ------------------------------------------------------------------------------------
 
@@ -74,7 +78,10 @@ class Leader:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._listen, self._handle)
             async with self._within("a quorum to propose an epoch"):
-                await self.learn_epoch(self.sid, context.epochs.accepted)
+                with self._epoch_wait:
+                    await self.learn_epoch(self.sid, context.epochs.accepted)
+            if self._epoch_wait.cancelled_caught:
+                raise SteppedDown("a server that elected this one looks for a leader again")
             logger.info("leading in epoch %d", self.epoch)
             async with self._within("a quorum to accept the epoch"):
                 await self.learn_history(self.sid, context.epochs.current, context.tree.last_zxid)
@@ -84,6 +91,13 @@ class Leader:
                 await self._quorum_synced.wait()
             self._serve(nursery)
             await self._tick()
+
+    def deserted(self) -> None:
+        """One of those who elected this server is looking again: give up if it has waited for long enough."""
+        limit_ms = self.context.config.ensemble.leader_max_time_to_wait_for_epoch_ms
+        waited_ms = (self.context.clock() - self._elected) * 1000
+        if not self._persisting and 0 <= limit_ms < waited_ms:
+            self._epoch_wait.cancel()
 
     @asynccontextmanager
     async def _within(self, what: str) -> AsyncIterator[None]:
@@ -108,6 +122,8 @@ class Leader:
             see=self._see,
         )
         server.preparer.reconfigure = self._reconfigured
+        if context.config.ensemble.quorum_reads:
+            server.gate = self.confirmation.gate
         if context.storage is not None:
             context.storage.attach(server)
         nursery.start_soon(server.sync.run)
@@ -135,7 +151,7 @@ class Leader:
         while True:
             for _ in range(2):
                 await trio.sleep(half_s)
-                ping = QuorumPacket(PING, server.proposals.last_proposed).encode()
+                ping = QuorumPacket(PING, self.confirmation.mark or server.proposals.last_proposed).encode()
                 for handler in (*self.followers, *self.observers):
                     handler.stream.send(ping)
                     if handler.is_late():
@@ -237,6 +253,11 @@ class Leader:
             handler.stream.send(packet)
 
     # -- broadcast -----------------------------------------------------------------------------------------
+
+    def _ask(self, mark: int) -> None:
+        ping = QuorumPacket(PING, mark).encode()
+        for handler in self.followers:
+            handler.stream.send(ping)
 
     def _broadcast(self, proposal: bytes) -> None:
         for handler in self.followers:

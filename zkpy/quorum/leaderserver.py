@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from zkpy import opcodes
 from zkpy.errors import Code
 from zkpy.pipeline.request import Request
-from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
+from zkpy.pipeline.zookeeperserver import Client
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.packets import PROPOSAL, QuorumPacket
 from zkpy.quorum.quorumconfig import QuorumConfig
+from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.acl import Identities
 from zkpy.tree.datatree import Result
-from zkpy.tree.txns import SetData
+from zkpy.tree.txns import CreateSession, SetData
 
 if TYPE_CHECKING:
     from zkpy.pipeline.sessions import Session
@@ -38,14 +39,22 @@ class Elsewhere:
 
 
 class ForwardedSync:
-    """Stands for the client of a sync that a learner forwarded."""
+    """Stands for the client of a sync that a learner forwarded; *submit* takes it in behind a gate."""
 
-    __slots__ = ("_answer", "identities", "session_id")
+    __slots__ = ("_answer", "_submit", "identities", "session_id")
 
-    def __init__(self, answer: Callable[[], None]) -> None:
+    def __init__(
+        self, answer: Callable[[], None], submit: Callable[[ForwardedSync], None] | None = None
+    ) -> None:
         self._answer = answer
+        self._submit = submit
         self.session_id = 0
         self.identities: Identities = ()
+
+    def up_to_date(self) -> None:
+        """The server that was asked leads indeed: it has committed all that was when it was asked."""
+        assert self._submit is not None
+        self._submit(self)
 
     def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
         """Everything proposed before is committed."""
@@ -61,7 +70,7 @@ class ForwardedSync:
         """It has no connection of its own."""
 
 
-class LeaderServer(ZooKeeperServer):
+class LeaderServer(QuorumServer):
     """Writes go *prepare → propose → log → acknowledge*, committed in order once a quorum has them."""
 
     mode = "leader"
@@ -90,11 +99,14 @@ class LeaderServer(ZooKeeperServer):
         self.exhausted = False
         """The epoch has no zxid left: the leader has to step down."""
         self.preparer.zxid = self.tree.last_zxid
+        self.admits_clients = self.config.ensemble.leader_serves
 
     # -- writes --------------------------------------------------------------------------------------------
 
     def submit(self, request: Request) -> None:
         """Prepare and propose a write of this server's client, or one that a learner forwarded."""
+        if self.local_sessions and self.ends_here(request):
+            return
         if self.proposals.next_zxid() is None:
             self.exhausted = True  # nobody is answered: the connections end with this leadership
             return
@@ -105,6 +117,8 @@ class LeaderServer(ZooKeeperServer):
                 self.preparer.refuse(request, error)
             else:
                 self.preparer.prepare(request)
+                if request.op == opcodes.CREATE_SESSION:
+                    self._expect_session(request)
             if request.header is None and request.origin is not None:
                 # A learner waits for the transaction, whatever became of its client's request.
                 self.preparer.refuse(request, request.err)
@@ -122,6 +136,12 @@ class LeaderServer(ZooKeeperServer):
         self.proposals.propose(zxid, request.payload, reconfig)
         self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
         self.sync.submit(request)
+
+    def answer_here(self, request: Request) -> None:
+        """After everything before it."""
+        self.count_in(request)
+        self._pipeline.append(request)
+        self._advance()
 
     def durable(self, batch: list[Request]) -> None:
         """The leader's own acknowledgements."""
@@ -183,7 +203,7 @@ class LeaderServer(ZooKeeperServer):
     def revalidate(self, session_id: int, timeout_ms: int, owner: Elsewhere) -> bool:
         """A session's client has come to a learner: it moves there if it is alive."""
         session = self.tracker.get(session_id)
-        if session is None or session.closing:
+        if session is None or session.closing or session.local:
             return False
         before, session.owner = session.owner, owner
         if before is not None and before is not owner:
@@ -191,13 +211,29 @@ class LeaderServer(ZooKeeperServer):
         self.tracker.set_timeout(session, timeout_ms, self.now_ms())
         return True
 
+    def _expect_session(self, request: Request) -> None:
+        """It exists from now on: a request of a session that was local may come right behind."""
+        if isinstance(request.txn, CreateSession):
+            session = self.tracker.add(request.session_id, request.txn.timeout_ms, self.now_ms())
+            if request.origin is not None:
+                session.owner = request.origin
+
+    def _is_own(self, session_id: int) -> bool:
+        """Whether the session was opened at this server, by its id."""
+        return (session_id >> 56 ^ self._sid) & 0xFF == 0
+
     def _session_error(self, request: Request) -> int:
         """Why a write cannot be accepted from where it comes; 0 when it can."""
         if request.op == opcodes.CREATE_SESSION or (request.client is None and request.origin is None):
             return 0  # a new session, or what the server does itself
         session = self.tracker.get(request.session_id)
+        if session is None and self.local_sessions and not self._is_own(request.session_id):
+            request.ephemeral_err = Code.SESSION_EXPIRED  # it may be a local one of a learner
+            return 0
         if session is None or (session.closing and request.op != opcodes.CLOSE_SESSION):
             return Code.SESSION_EXPIRED
+        if session.local and not request.ephemeral_err:
+            request.ephemeral_err = Code.SESSION_EXPIRED
         owner = session.owner
         if isinstance(request.origin, Elsewhere):
             if owner is None:

@@ -28,6 +28,7 @@ from zkpy.quorum.packets import (
     SNAP,
     SYNC,
     UPTODATE,
+    ForwardedRequest,
     QuorumPacket,
     decode_ack_epoch,
     decode_learner_info,
@@ -42,6 +43,7 @@ from zkpy.quorum.syncplan import SyncPlan, plan_sync
 
 if TYPE_CHECKING:
     from zkpy.quorum.leader import Leader
+    from zkpy.quorum.leaderserver import LeaderServer
     from zkpy.tree.view import TreeView
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -225,6 +227,7 @@ class LearnerHandler:
             if not self.is_observer:
                 server.acknowledged(self.sid, packet.zxid)
         elif kind == PING:
+            self._leader.confirmation.answered(self.sid, packet.zxid)
             for session, timeout_ms in decode_touched(packet.data):
                 server.touched(session, timeout_ms)
         elif kind == REVALIDATE:
@@ -242,9 +245,7 @@ class LearnerHandler:
         forwarded = decode_request(packet)
         op = forwarded.opcode
         if op == opcodes.SYNC:
-            answer = QuorumPacket(SYNC, 0).encode()
-            client = ForwardedSync(lambda: self.stream.send(answer))
-            server.submit(Request(client, forwarded.session, forwarded.cxid, op, b"", (), server.now))
+            self._sync(server, forwarded)
             return
         if op not in _FORWARDABLE:
             logger.warning("learner %d forwarded operation %d", self.sid, op)
@@ -254,6 +255,19 @@ class LearnerHandler:
         request = Request(None, forwarded.session, forwarded.cxid, op, frame, identities, server.now)
         request.origin = self._owner
         server.submit(request)
+
+    def _sync(self, server: LeaderServer, forwarded: ForwardedRequest) -> None:
+        def submit(client: ForwardedSync) -> None:
+            server.submit(
+                Request(client, forwarded.session, forwarded.cxid, opcodes.SYNC, b"", (), server.now)
+            )
+
+        answer = QuorumPacket(SYNC, 0).encode()
+        client = ForwardedSync(lambda: self.stream.send(answer), submit)
+        if server.gate is not None:
+            server.gate.enter(client)
+        else:
+            submit(client)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

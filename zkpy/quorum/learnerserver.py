@@ -11,10 +11,12 @@ from zkpy import opcodes
 from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.pipeline import sessions
 from zkpy.pipeline.decode import check_body
+from zkpy.pipeline.readgate import ReadGate
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
-from zkpy.pipeline.zookeeperserver import ASKED, Client, ZooKeeperServer
+from zkpy.pipeline.zookeeperserver import ASKED, Client
 from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
+from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
 from zkpy.tree.txns import SetData, decode_payload
@@ -22,11 +24,15 @@ from zkpy.zxid import follows
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
+_ROOT: Final = b"\0\0\0\1/"
 _FORWARDED: Final = opcodes.WRITES | {opcodes.SYNC}
 
 
 class LearnerTracker(SessionTracker):
-    """The sessions whose connections are here. They expire at the leader; here, signs of life are kept."""
+    """The sessions whose connections are here; signs of life are kept for the leader, where they expire.
+
+    Only local ones expire here.
+    """
 
     __slots__ = ("_touched",)
 
@@ -36,8 +42,16 @@ class LearnerTracker(SessionTracker):
 
     def touch(self, session: Session, now_ms: int) -> None:
         """Remember to tell the leader."""
-        if not session.closing:
+        if session.local:
+            super().touch(session, now_ms)
+        elif not session.closing:
             self._touched[session.id] = session.current_timeout_ms
+
+    def make_global(self, session: Session) -> None:
+        """It expires at the leader now."""
+        super().make_global(session)
+        self._leave(session)
+        self._touched[session.id] = session.current_timeout_ms
 
     def take_touched(self) -> list[tuple[int, int]]:
         """Session and timeout (ms) of those heard from since the last call."""
@@ -45,12 +59,13 @@ class LearnerTracker(SessionTracker):
         return list(touched.items())
 
 
-class LearnerServer(ZooKeeperServer):
+class LearnerServer(QuorumServer):
     """Local writes wait in the order in which they were forwarded; commits come in that order, too.
 
     *send* queues a packet to the leader. An observer (*acknowledges* False) logs without acknowledging.
     """
 
+    expires_sessions = False
     queued = _FORWARDED
 
     def __init__(
@@ -69,15 +84,17 @@ class LearnerServer(ZooKeeperServer):
         self._acknowledges: Final = acknowledges
         self.committed_log: Final = committed_log
         self._pending: deque[Request] = deque()
-        self._syncs: deque[Request] = deque()
+        self._syncs: deque[Request | int] = deque()
         self._proposals: deque[tuple[Request, int | None]] = deque()
         self._answered: set[Request] = set()
         self._revalidating: dict[int, deque[tuple[Client, int]]] = {}
         self.last_queued = max(self.tree.last_zxid, epoch << 32)
         self._known = self.tree.last_zxid
+        if self.config.ensemble.quorum_reads:
+            self.gate = ReadGate(self._ask_leader)
 
     def new_tracker(self, first_id: int, tick_ms: int) -> SessionTracker:
-        """Sessions do not expire here."""
+        """Only local sessions expire here."""
         return LearnerTracker(first_id, tick_ms)
 
     def track_stored_sessions(self) -> None:
@@ -87,17 +104,20 @@ class LearnerServer(ZooKeeperServer):
 
     def submit(self, request: Request) -> None:
         """Forward a local client's write; one whose body does not decode is answered here, in its turn."""
-        self.count_in(request)
-        self._pending.append(request)
+        if self.local_sessions and self.ends_here(request):
+            return
         op = request.op
         body = request.frame if op == opcodes.CREATE_SESSION else request.frame[8:]
         try:
             check_body(op, body)
         except MarshallingError as error:
             request.err = error.code
-            self._answered.add(request)
-            self._advance()
+            self.answer_here(request)
             return
+        self.count_in(request)
+        self._pending.append(request)
+        if request.ephemeral_err and op != opcodes.MULTI:
+            request.err = request.ephemeral_err  # whatever the leader says
         if op == opcodes.SYNC:
             self._syncs.append(request)
         authinfo = None if op == opcodes.CREATE_SESSION else request.identities
@@ -105,11 +125,28 @@ class LearnerServer(ZooKeeperServer):
             body = b""
         self._send(ForwardedRequest(request.session_id, request.xid, op, body).packet(authinfo).encode())
 
+    def answer_here(self, request: Request) -> None:
+        """After everything before it."""
+        self.count_in(request)
+        self._pending.append(request)
+        self._answered.add(request)
+        self._advance()
+
     def synced(self) -> None:
         """The leader has answered the oldest sync: what it had to wait for was committed before."""
-        if self._syncs:
-            self._answered.add(self._syncs.popleft())
+        if not self._syncs:
+            return
+        oldest = self._syncs.popleft()
+        if isinstance(oldest, Request):
+            self._answered.add(oldest)
             self._advance()
+        elif self.gate is not None:
+            self.gate.confirmed(oldest)
+
+    def _ask_leader(self, number: int, session_id: int) -> None:
+        """A sync of the server's own: the leader's answer comes behind all that it has committed."""
+        self._syncs.append(number)
+        self._send(ForwardedRequest(session_id, 0, opcodes.SYNC, _ROOT).packet(None).encode())
 
     def _advance(self) -> None:
         """Answer the oldest requests that need no transaction."""
@@ -212,6 +249,8 @@ class LearnerServer(ZooKeeperServer):
     ) -> Session | None:
         """Ask the leader whether the session is alive."""
         session = self.tracker.get(session_id)
+        if session is not None and session.local:
+            return super().resume_session(client, session_id, password, timeout_ms)
         if session is not None and session.owner is not None and session.owner is not client:
             owner, session.owner = session.owner, None
             _as_client(owner).disconnect("its session moved to another connection")
@@ -235,10 +274,6 @@ class LearnerServer(ZooKeeperServer):
             session.owner = client
             self.tracker.set_timeout(session, timeout_ms, self.now_ms())
         client.resumed(session)
-
-    def expire_sessions(self) -> int:
-        """Only the leader does that."""
-        return 0
 
     def collectable(self) -> list[bytes]:
         """Only the leader deletes containers."""

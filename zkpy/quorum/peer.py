@@ -17,6 +17,7 @@ from zkpy.quorum.leader import Leader, SteppedDown
 from zkpy.quorum.learner import Learner, LeftLeader
 from zkpy.quorum.network import Network
 from zkpy.quorum.notification import PeerState
+from zkpy.quorum.readonly import serving_reads
 from zkpy.quorum.stream import Connection
 from zkpy.quorum.votes import Vote
 
@@ -57,10 +58,12 @@ class QuorumPeer:
 
     async def _one_role(self) -> None:
         context = self.context
-        vote = await self._next_vote()
+        async with serving_reads(context, self._hide):
+            vote = await self._next_vote()
         try:
             if self.election.state is PeerState.LEADING:
                 self.role = leader = Leader(context, self._listen, self.election.set_epoch)
+                self.election.on_deserted = leader.deserted
                 await leader.run()
             else:
                 spec = context.configs.committed.member(vote.leader)

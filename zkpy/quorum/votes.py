@@ -86,7 +86,13 @@ class Decided(NamedTuple):
     state: PeerState
 
 
-Action = Send | DialAll | Wait | ActivateConfig | Decided
+class Deserted(NamedTuple):
+    """One of those who elected this server to lead is looking again."""
+
+    sid: int
+
+
+Action = Send | DialAll | Wait | ActivateConfig | Decided | Deserted
 
 
 class FastLeaderElection:
@@ -110,6 +116,7 @@ class FastLeaderElection:
         "_multi_address",
         "_received",
         "_sid",
+        "_supporters",
         "_timeout_ms",
         "current_vote",
         "observer",
@@ -138,6 +145,7 @@ class FastLeaderElection:
         self._begun = False  # no question of the round: one that comes with a designated leader is -1
         self._initial = NO_VOTE
         self._received: dict[int, Vote] = {}  # by sender, of this round
+        self._supporters: frozenset[int] = frozenset()
         self._elsewhere: dict[int, Vote] = {}  # by sender, who follows or leads, of any round
         self._finalizing = False
         self._timeout_ms = min_interval_ms
@@ -188,6 +196,8 @@ class FastLeaderElection:
             if n.state is PeerState.LOOKING and sid != self._sid:
                 vote = self.current_vote
                 out.append(Send((sid,), self._message(vote, vote.round, self.state)))
+                if self.state is PeerState.LEADING and sid in self._supporters:
+                    out.append(Deserted(sid))
             return out
         behind = n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid
         if behind and votes:  # else that server would answer what it cannot count
@@ -292,6 +302,7 @@ class FastLeaderElection:
             state = PeerState.OBSERVING if self.observer else PeerState.FOLLOWING
         self.state = state
         self._finalizing = False
+        self._supporters = frozenset(sid for sid, other in self._received.items() if vote.matches(other))
         self.current_vote = vote._replace(state=PeerState.LOOKING, version=_VERSION)
         return Decided(vote.leader, state)
 

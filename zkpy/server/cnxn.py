@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING, Final
 from zkpy import opcodes
 from zkpy.errors import Code, KeeperError, ProtocolError
 from zkpy.pipeline import final
+from zkpy.pipeline.readgate import Barrier
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session
 from zkpy.pipeline.zookeeperserver import ASKED
-from zkpy.server import authentication
+from zkpy.server import authentication, handshake
 from zkpy.server.channel import GONE, Channel
-from zkpy.server.handshake import ConnectRequest, connect_response, decode_connect, invalid_session
 from zkpy.tree.acl import READ, Identities
 from zkpy.tree.datatree import Result
 
@@ -72,11 +72,13 @@ class ClientCnxn:
     """
 
     __slots__ = (
+        "_barrier",
         "_buffer",
         "_owed",
         "_paused",
         "_plain",
         "_queue",
+        "_read_only",
         "_service",
         "_want",
         "address",
@@ -104,7 +106,6 @@ class ClientCnxn:
         "timeout_ms",
         "total_count",
         "total_latency",
-        "with_read_only",
     )
 
     def __init__(self, service: Service, channel: Channel, address: str, port: int) -> None:
@@ -117,17 +118,18 @@ class ClientCnxn:
         self.session: Session | None = None
         self.session_id = 0
         self.timeout_ms = 0
-        self.with_read_only = True
+        self._read_only = b""  # the last byte of the answer to a ConnectRequest, if its client knows it
         self.state = NEW
         self.out: list[bytes] = []
         self.out_size = 0
         self.dirty = False
-        self._queue: deque[Request | tuple[int, int, bytes, int]] = deque()
+        self._queue: deque[Request | Barrier | tuple[int, int, bytes, int]] = deque()
         self._owed = 0  # bytes that the answers to waiting reads will have, roughly
         self._buffer = bytearray()
         self._want = 4
         self._paused = False
-        self._plain = not service.enforced_schemes
+        self._plain = not (service.enforced_schemes or service.gated)
+        self._barrier: Barrier | None = None  # before the newest read that has to be confirmed
         self.opened = service.server.clock()
         self.received = 0
         self.sent = 0
@@ -277,6 +279,9 @@ class ClientCnxn:
                         if spent > allowance:
                             break
                         continue
+            if self._barrier is not None and self._holds(op):
+                count -= 1
+                break
             self._dispatch(op, xid, data[pos + 4 : stop])
             pos = stop
             if self.state != OPEN:
@@ -309,7 +314,7 @@ class ClientCnxn:
             return
         rest = data[pos:] if pos else data
         if rest:
-            if self.out_size > UNSENT_PAUSE or self._owed > UNSENT_PAUSE:
+            if self.out_size > UNSENT_PAUSE or self._owed > UNSENT_PAUSE or self._holds(op):
                 self._want = 0
                 self._buffer += rest
                 self._pause()
@@ -331,6 +336,7 @@ class ClientCnxn:
             self.out_size <= UNSENT_PAUSE // 2
             and self._owed <= UNSENT_PAUSE // 2
             and self.state != CONNECTING
+            and (self._barrier is None or self._barrier.passed)
             and (not self._queue or service.server.outstanding <= service.outstanding_limit)
         )
 
@@ -360,7 +366,7 @@ class ClientCnxn:
         if op == opcodes.SASL:
             authentication.sasl(self, xid, frame)
             return
-        if not self._plain and not service.passes_enforcement(self.identities):
+        if service.enforced_schemes and not service.passes_enforcement(self.identities):
             logger.info("%r sent a request without an identity of %s", self, service.enforced_schemes)
             self.send(final.reply(xid, 0, Code.SESSION_CLOSED_REQUIRE_SASL_AUTH))
             self.close_after_flush()
@@ -376,13 +382,20 @@ class ClientCnxn:
                 assert self.session is not None
                 server.submit(request)
                 self.session.closing = True
-                self.state = DRAINING
+                if self.state == OPEN:
+                    self.state = DRAINING
                 return
             server.submit(request)
         elif op in final.READ_HANDLERS:
+            gate = service.server.gate
+            if gate is not None and op != opcodes.PING:
+                barrier = gate.enter(self)
+                if barrier is not self._barrier:
+                    self._barrier = barrier
+                    queue.append(barrier)
             if queue:
                 service.server.outstanding += 1
-                size = self._estimate(op, frame)
+                size = final.estimate(service.server, op, frame)
                 self._owed += size
                 queue.append((op, xid, frame, size))
             else:
@@ -391,18 +404,6 @@ class ClientCnxn:
             logger.info("%r sent the unknown operation %d", self, op)
             self.send(final.reply(xid, -1, Code.UNIMPLEMENTED))
             self.close_after_flush()
-
-    def _estimate(self, op: int, frame: bytes) -> int:
-        """About how long the answer to a waiting read will be, so that not too many are kept."""
-        if op == opcodes.GET_DATA:
-            found = self._service.server.preparer.outstanding.find(frame[12:-1])
-            return 88 + len(found[0].data or b"") if found is not None else 88
-        if op == opcodes.GET_CHILDREN or op == opcodes.GET_CHILDREN2:
-            node = self._service.server.tree.nodes.get(frame[12:-1])
-            return 88 + (24 * len(node.children) if node is not None and node.children else 0)
-        if op == opcodes.MULTI_READ:
-            return UNSENT_PAUSE
-        return 88 + len(frame)
 
     def _answer(self, op: int, xid: int, frame: bytes) -> None:
         server = self._service.server
@@ -432,7 +433,7 @@ class ClientCnxn:
         assert oldest is request, "writes complete in order"
         server = self._service.server
         if request.op == opcodes.CREATE_SESSION:
-            self._session_created(request)
+            self._session_created(request.started)
             return
         if latency_ms != self.last_latency or not self.total_count:
             self._note_latency(latency_ms)
@@ -448,7 +449,8 @@ class ClientCnxn:
             if result.err == Code.SESSION_MOVED:
                 self.disconnect("its session moved to another server")
                 return
-            self.send(_pack_reply(16, request.xid, zxid, result.err))
+            # What the server had found before it forwarded the request says more than the leader's answer.
+            self.send(_pack_reply(16, request.xid, zxid, request.err or result.err))
         elif request.op == opcodes.SET_DATA:
             assert result.stat is not None
             self.send(_pack_reply(84, request.xid, zxid, _OK) + result.stat)
@@ -457,19 +459,30 @@ class ClientCnxn:
             self.send(_pack_data(20 + len(path), request.xid, zxid, _OK, len(path)) + path)
         else:
             self.send(final.reply(request.xid, zxid, _OK, final.write_body(request.op, result)))
-        if request.op == opcodes.CLOSE_SESSION and not err_of(result):
+        if request.op == opcodes.CLOSE_SESSION and (result is None or not result.err):
             self.close_after_flush()
             return
+        self.up_to_date()
+
+    def up_to_date(self) -> None:
+        """Answer the reads that have nothing to wait for any more."""
+        queue = self._queue
+        server = self._service.server
         while queue:
             waiting = queue[0]
-            if isinstance(waiting, Request):
+            if isinstance(waiting, Request) or (isinstance(waiting, Barrier) and not waiting.passed):
                 break
             queue.popleft()
-            server.outstanding -= 1
-            op, xid, frame, size = waiting
-            self._owed -= size
-            if self.state < CLOSING:
-                self._answer(op, xid, frame)
+            if isinstance(waiting, tuple):
+                server.outstanding -= 1
+                op, xid, frame, size = waiting
+                self._owed -= size
+                if self.state < CLOSING:
+                    self._answer(op, xid, frame)
+
+    def _holds(self, op: int) -> bool:
+        """Whether a read before this write is not confirmed yet: the read must not see the write."""
+        return self._barrier is not None and not self._barrier.passed and op in self._service.server.queued
 
     def _note_latency(self, latency_ms: int) -> None:
         self.last_latency = latency_ms
@@ -515,7 +528,7 @@ class ClientCnxn:
             self._want = size + 4
             return
         rest = data[size + 4 :]
-        request = decode_connect(data[4 : size + 4])
+        request = handshake.decode_connect(data[4 : size + 4])
         if rest:
             self._buffer += rest
             self._want = 0
@@ -523,19 +536,13 @@ class ClientCnxn:
         service.server.stats.packets_received += 1
         self._connect(request)
 
-    def _connect(self, request: ConnectRequest) -> None:
+    def _connect(self, request: handshake.ConnectRequest) -> None:
         service = self._service
         server = service.server
         if not service.serving:
             raise ProtocolError("this server has no leader at the moment")
-        if request.last_zxid_seen > server.tree.last_zxid:
-            raise ProtocolError(
-                f"the client has seen zxid 0x{request.last_zxid_seen:x}, our last is "
-                f"0x{server.tree.last_zxid:x}: it must try another server"
-            )
-        if not server.throttle.admits(renewal=request.session_id != 0, now_ms=server.now_ms()):
-            raise ProtocolError("too many sessions are being opened (connection_throttle_tokens)")
-        self.with_read_only = request.with_read_only
+        handshake.check_connect(request, server)
+        self._read_only = bytes((server.read_only,)) if request.with_read_only else b""
         self.timeout_ms = server.negotiate(request.timeout_ms)
         self.last_op = "SESS"
         service.facts.count("connection_request_count")
@@ -544,7 +551,10 @@ class ClientCnxn:
             self.last_cxid = 0
             self.session, created = server.create_session(self, self.timeout_ms)
             self.session_id = self.session.id
-            self._queue.append(created)
+            if created is None:
+                self._session_created(server.now)
+            else:
+                self._queue.append(created)
             return
         service.facts.count("connection_revalidate_count")
         session = server.resume_session(self, request.session_id, request.password, self.timeout_ms)
@@ -567,23 +577,23 @@ class ClientCnxn:
                 self.address,
                 self.port,
             )
-            self.send(invalid_session(self.with_read_only))
+            self.send(handshake.invalid_session(self._read_only))
             self.close_after_flush()
             return
         self.session = session
         self.session_id = session.id
         self._established()
 
-    def _session_created(self, request: Request) -> None:
+    def _session_created(self, asked: float) -> None:
         if self.state == CONNECTING:
-            latency = int((self._service.server.now - request.started) * 1000)
+            latency = int((self._service.server.now - asked) * 1000)
             self.last_latency = self.min_latency = self.max_latency = self.total_latency = latency
             self.total_count = 1
             self._established()
 
     def _established(self) -> None:
         self.state = OPEN
-        self.send(connect_response(self.timeout_ms, self.session_id, self.with_read_only))
+        self.send(handshake.connect_response(self.timeout_ms, self.session_id, self._read_only))
         if self._buffer:
             data = bytes(self._buffer)
             self._buffer.clear()
@@ -654,7 +664,7 @@ class ClientCnxn:
         self.state = CLOSED
         service = self._service
         for item in self._queue:
-            if not isinstance(item, Request):
+            if isinstance(item, tuple):
                 service.server.outstanding -= 1
         self._queue.clear()
         self._buffer.clear()
@@ -666,8 +676,3 @@ class ClientCnxn:
         if session is not None and session.owner is self:
             session.owner = None
         service.forget(self)
-
-
-def err_of(result: Result | None) -> int:
-    """The error of a write, 0 when it was carried out."""
-    return result.err if result is not None else _OK

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from zkpy.config import Config
 from zkpy.pipeline.sessions import NO_BUCKET
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.server import facts, mntr
@@ -56,7 +55,9 @@ def _ruok(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
 
 
 def _isro(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
-    return b"rw"
+    if not service.serving:
+        return b"null"
+    return b"ro" if service.server.read_only else b"rw"
 
 
 def _gtmk(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
@@ -71,12 +72,17 @@ def _stmk(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes | None:
 
 
 def _srvr(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
-    return f"Zookeeper version: {facts.version_text()}\n{_summary(service)}".encode()
+    return f"{_version(service)}{_summary(service)}".encode()
 
 
 def _stat(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     clients = "".join(f"{_brief(service, each)})\n" for each in service.cnxns)
-    return (f"Zookeeper version: {facts.version_text()}\nClients:\n{clients}\n{_summary(service)}").encode()
+    return (f"{_version(service)}Clients:\n{clients}\n{_summary(service)}").encode()
+
+
+def _version(service: Service) -> str:
+    warning = "READ-ONLY mode; serving only read-only clients\n" if service.server.read_only else ""
+    return f"Zookeeper version: {facts.version_text()}\n{warning}"
 
 
 def _summary(service: Service) -> str:
@@ -119,7 +125,7 @@ def _conf(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
         f"maxSessionTimeout={config.max_session_timeout_ms}\n"
         f"clientPortListenBacklog={config.client_port_listen_backlog}\n"
         f"serverId={config.ensemble.my_id if config.is_quorum else 0}\n"
-        f"{_membership(config, around.members) if around.members is not None else ''}"
+        f"{_membership(service, around.members) if around.members is not None else ''}"
     ).encode()
 
 
@@ -128,9 +134,10 @@ def _proposal_sizes(server: ZooKeeperServer) -> str:
     return f"Proposal sizes last/min/max: {sizes[0]}/{sizes[1]}/{sizes[2]}\n" if sizes else ""
 
 
-def _membership(config: Config, members: QuorumConfig) -> str:
+def _membership(service: Service, members: QuorumConfig) -> str:
     """What ``conf`` says of an ensemble; the text has no line end."""
-    ensemble = config.ensemble
+    server = service.server
+    ensemble = server.config.ensemble
     own = members.member(ensemble.my_id or 0)
     addresses = own.addresses if own is not None else ()
     return (
@@ -140,8 +147,7 @@ def _membership(config: Config, members: QuorumConfig) -> str:
         f"electionPort={'|'.join(str(address.election_port) for address in addresses) or -1}\n"
         f"quorumPort={'|'.join(str(address.quorum_port) for address in addresses) or -1}\n"
         f"peerType={int(own is not None and own.role == 'observer')}\n"
-        f"membership: \n{members.text()}"
-    )
+    ) + ("" if server.read_only else f"membership: \n{members.text()}")
 
 
 def _dirs(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
@@ -217,10 +223,9 @@ def _dump(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     server = service.server
     now_ms = server.now_ms()
     to_wall = server.wall_ms() - now_ms
-    sessions = ((deadline, map(_hex, members)) for deadline, members in server.tracker.buckets())
     ephemerals = server.tree.ephemerals
     parts = [
-        b"SessionTracker dump:\nSession %b" % _expiry_sets(sessions, to_wall),
+        b"SessionTracker dump:\n%b" % _sessions(server, to_wall),
         b"ephemeral nodes dump:\nSessions with Ephemerals (%d):\n" % len(ephemerals),
     ]
     for session_id, paths in ephemerals.items():
@@ -230,13 +235,36 @@ def _dump(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _expiry_sets(sets: Iterable[tuple[int, Iterable[str]]], to_wall: int) -> bytes:
+def _sessions(server: ZooKeeperServer, to_wall: int) -> bytes:
+    """Who expires when; what expires at another server is listed with its time-out."""
+    buckets = server.tracker.buckets()
+    parts: list[bytes] = []
+    if server.local_sessions:
+        here = {session.id for session in server.tracker.locals()}
+        kinds = (
+            [(at, [each for each in ids if (each in here) is local]) for at, ids in buckets]
+            for local in (True, False)
+        )
+        own, buckets = ([(at, ids) for at, ids in kind if ids] for kind in kinds)
+        parts.append(b"Local Session %b" % _expiry_sets(own, to_wall))
+    if server.expires_sessions:
+        parts.append(
+            b"%bSession %b" % (b"Global " if server.local_sessions else b"", _expiry_sets(buckets, to_wall))
+        )
+    else:
+        known = server.tree.sessions
+        lines = "".join(f"{_hex(each)}\t{known[each]}ms\n" for each in sorted(known))
+        parts.append(f"Global Sessions({len(known)}):\n{lines}".encode())
+    return b"".join(parts)
+
+
+def _expiry_sets(sets: Iterable[tuple[int, Iterable[int | str]]], to_wall: int) -> bytes:
     """``Sets (buckets)/(members):`` and each bucket; deadlines are in monotonic ms, ascending."""
     lines: list[str] = []
     buckets = 0
     total = 0
     for deadline, members in sets:
-        names = list(members)
+        names = [_hex(each) if isinstance(each, int) else each for each in members]
         buckets += 1
         total += len(names)
         lines.append(f"{len(names)} expire at {_java_date(deadline + to_wall)}:\n")

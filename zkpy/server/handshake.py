@@ -7,11 +7,14 @@ request had.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.jute import archive
 from zkpy.pipeline.sessions import PASSWORD_LENGTH, password
+
+if TYPE_CHECKING:
+    from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 
 _FIXED: Final = Struct(">iqiq")
 _RESPONSE: Final = Struct(">iiiqi")
@@ -62,20 +65,25 @@ def decode_connect(payload: bytes) -> ConnectRequest:
     return ConnectRequest(version, zxid, timeout, session_id, secret, read_only)
 
 
-def connect_response(timeout_ms: int, session_id: int, with_read_only: bool) -> bytes:
-    """The frame that tells a client its session."""
-    size = 36 + with_read_only
-    return (
-        _RESPONSE.pack(size, 0, timeout_ms, session_id, PASSWORD_LENGTH)
-        + password(session_id)
-        + (b"\0" if with_read_only else b"")
-    )
+def check_connect(request: ConnectRequest, server: ZooKeeperServer) -> None:
+    """Whether *server* is the right one for this client. Raises ProtocolError when it has to try another."""
+    if server.read_only and not request.read_only:
+        raise ProtocolError("this server is read-only at the moment, which the client does not accept")
+    if request.last_zxid_seen > server.tree.last_zxid:
+        raise ProtocolError(
+            f"the client has seen zxid 0x{request.last_zxid_seen:x}, our last is "
+            f"0x{server.tree.last_zxid:x}: it must try another server"
+        )
+    if not server.throttle.admits(renewal=request.session_id != 0, now_ms=server.now_ms()):
+        raise ProtocolError("too many sessions are being opened (connection_throttle_tokens)")
 
 
-def invalid_session(with_read_only: bool) -> bytes:
+def connect_response(timeout_ms: int, session_id: int, read_only: bytes) -> bytes:
+    """The frame that tells a client its session; *read_only* is the byte for that, or empty."""
+    head = _RESPONSE.pack(36 + len(read_only), 0, timeout_ms, session_id, PASSWORD_LENGTH)
+    return head + password(session_id) + read_only
+
+
+def invalid_session(read_only: bytes) -> bytes:
     """The frame that tells a client that its session is gone."""
-    return (
-        _RESPONSE.pack(36 + with_read_only, 0, 0, 0, PASSWORD_LENGTH)
-        + bytes(PASSWORD_LENGTH)
-        + (b"\0" if with_read_only else b"")
-    )
+    return _RESPONSE.pack(36 + len(read_only), 0, 0, 0, PASSWORD_LENGTH) + bytes(PASSWORD_LENGTH) + read_only

@@ -120,7 +120,7 @@ def _gauges(service: Service) -> Iterator[tuple[str, int | str]]:
     yield "watch_count", server.watches.total_count
     yield "approximate_data_size", tree.data_size
     yield "global_sessions", len(tree.sessions)
-    yield "local_sessions", 0
+    yield "local_sessions", len(server.tracker.locals())
     yield "open_file_descriptor_count", open_descriptors
     yield "max_file_descriptor_count", max_descriptors
     yield "uptime", int((server.clock() - service.facts.started) * 1000)

@@ -15,7 +15,7 @@ logger: Final = logging.getLogger("zkpy.server")
 WORDS: Final = frozenset(
     b"conf cons crst dirs dump envi gtmk ruok stmk srvr srst stat wchc wchp wchs mntr isro hash".split()
 )
-WORDS_WITHOUT_SERVICE: Final = frozenset(b"envi gtmk stmk ruok".split())
+WORDS_WITHOUT_SERVICE: Final = frozenset(b"envi gtmk isro stmk ruok".split())
 NOT_SERVING: Final = b"This ZooKeeper instance is not currently serving requests\n"
 TELNET_INTERRUPT: Final = b"\xff\xf4\xff\xfd"
 
@@ -41,12 +41,16 @@ class Service:
         config = server.config
         self.server = server
         self.serving = True
-        """False while a member of an ensemble has no role: clients are turned away."""
+        """False while a member of an ensemble has no role, or one without clients: they are turned away."""
+        self.active = True
+        """False while a member has no role: nothing expires."""
         self.max_frame: Final = config.jute_max_buffer
         self.outstanding_limit: Final = config.global_outstanding_limit
         self.enforced_schemes: Final[tuple[str, ...]] = (
             config.enforce_auth_schemes if config.enforce_auth_enabled else ()
         )
+        self.gated: Final = config.is_quorum and config.ensemble.quorum_reads
+        """Reads may have to wait: none is answered on the fast path."""
         self.cnxns: Final[dict[ClientCnxn, None]] = {}
         self.dirty: list[ClientCnxn] = []
         self.overdue: list[ClientCnxn] = []
@@ -152,16 +156,16 @@ class Service:
                     self.server.flush()
 
     def take_over(self, server: ZooKeeperServer) -> None:
-        """Serve clients with *server*, a new role's, from now on."""
+        """Serve clients with *server*, a new role's, from now on, if it admits any."""
         server.send_some = self.server.send_some
         server.sync.on_sync = self.server.sync.on_sync
-        server.stats = self.server.stats
         self.server = server
-        self.serving = True
+        self.active = True
+        self.serving = server.admits_clients
 
     def hide(self) -> None:
         """Turn clients away: there is no role to serve them."""
-        self.serving = False
+        self.active = self.serving = False
         self.close_all()
 
     def close_all(self) -> None:
