@@ -6,11 +6,12 @@ from struct import error as struct_error
 from typing import Final
 
 from zkpy import opcodes
-from zkpy.errors import BadArgumentsError, MarshallingError, UnimplementedError
+from zkpy.errors import BadArgumentsError, EphemeralRefusedError, MarshallingError, UnimplementedError
 from zkpy.jute import archive
 from zkpy.jute.archive import OPEN_ACLS, OPEN_ENCODED, read_int_from
 from zkpy.tree.znode import TTL_MAX
 
+EPHEMERAL_FLAGS: Final = (1, 3)
 _TTL_FLAGS: Final = (5, 6)
 
 RawAcl = tuple[tuple[int, str | None, str | None], ...] | None
@@ -55,13 +56,16 @@ def plain_create(data: bytes, pos: int) -> tuple[bytes, bytes, int] | None:
     return (path, data[cut + 4 : end], flags) if path.isascii() else None
 
 
-def check_mode(op: int, flags: int, ttl: int, extended_types: bool) -> None:
-    """Whether the operation can create a znode of this mode; the four plain ones always can.
+def check_mode(op: int, flags: int, ttl: int, extended_types: bool, ephemeral_err: int) -> None:
+    """Whether the operation can create a znode of this mode.
 
+    The four plain ones always can; but a session whose *ephemeral_err* is not 0 may have no ephemerals.
     Raises KeeperError.
     """
     if not 0 <= flags <= 6:
         raise BadArgumentsError(f"unknown create mode {flags}")
+    if flags in EPHEMERAL_FLAGS and ephemeral_err:
+        raise EphemeralRefusedError(ephemeral_err)
     if flags in _TTL_FLAGS:
         if not extended_types:
             raise UnimplementedError("extendedTypesEnabled is off")
@@ -97,7 +101,6 @@ class SubRequest:
 
 
 _CREATES: Final = (opcodes.CREATE, opcodes.CREATE2, opcodes.CREATE_CONTAINER)
-_EPHEMERAL_FLAGS: Final = (1, 3)
 MULTI_READS: Final = (opcodes.GET_DATA, opcodes.GET_CHILDREN)
 """The operations of a multiRead; the watch flag of these is not kept."""
 
@@ -173,10 +176,10 @@ def creates_ephemeral(op: int, frame: bytes) -> bool:
     """Whether a request would create an ephemeral, alone or in a multi; create and create2 count."""
     try:
         if op == opcodes.CREATE or op == opcodes.CREATE2:
-            return decode_create(frame, 8, with_ttl=False)[3] in _EPHEMERAL_FLAGS
+            return decode_create(frame, 8, with_ttl=False)[3] in EPHEMERAL_FLAGS
         if op == opcodes.MULTI:
             return any(
-                each.type in (opcodes.CREATE, opcodes.CREATE2) and each.flags in _EPHEMERAL_FLAGS
+                each.type in (opcodes.CREATE, opcodes.CREATE2) and each.flags in EPHEMERAL_FLAGS
                 for each in decode_multi(frame, 8)
             )
     except MarshallingError:

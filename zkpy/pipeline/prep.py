@@ -15,7 +15,6 @@ from zkpy.errors import (
     BadArgumentsError,
     BadVersionError,
     Code,
-    EphemeralRefusedError,
     KeeperError,
     MarshallingError,
     NoAuthError,
@@ -29,6 +28,7 @@ from zkpy.errors import (
 )
 from zkpy.jute import archive
 from zkpy.pipeline.decode import (
+    EPHEMERAL_FLAGS,
     MULTI_READS,
     RawAcl,
     ReconfigBody,
@@ -53,7 +53,6 @@ from zkpy.tree.quota import MalformedQuotaError
 from zkpy.tree.txns import DIGEST, HEADER, Txn, TxnHeader
 from zkpy.tree.znode import CONTAINER_OWNER, ZNode, ttl_owner
 
-_EPHEMERAL_FLAGS: Final = (1, 3)
 _SEQUENTIAL_FLAGS: Final = (2, 3, 6)
 
 _OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
@@ -168,7 +167,7 @@ class Preparer:
         undo: list[tuple[bytes, Pending | None]] | None,
     ) -> txns.Create:
         if not 0 <= flags <= 3 or op == opcodes.CREATE_TTL or request.ephemeral_err:
-            self._check_mode(request, op, flags, ttl)
+            check_mode(op, flags, ttl, self._options.extended_types, request.ephemeral_err)
         if path is None:
             raise MarshallingError("path is null")
         parent_path = paths.parent_of_new(path)
@@ -191,7 +190,7 @@ class Preparer:
         if self._options.enforce_quota:
             self._check_quota(path, 1, len(data) if data else 0)
 
-        owner: int | None = None if flags in _EPHEMERAL_FLAGS else 0
+        owner: int | None = None if flags in EPHEMERAL_FLAGS else 0
         if op == opcodes.CREATE_CONTAINER:
             owner = CONTAINER_OWNER
         elif op == opcodes.CREATE_TTL:
@@ -213,12 +212,6 @@ class Preparer:
         if changed.digest is not None and zxid % RECOMPUTE_EVERY:
             txn.foretold = (changed.digest, node)
         return txn
-
-    def _check_mode(self, request: Request, op: int, flags: int, ttl: int) -> None:
-        """Whether the request can create a znode of this mode; usually the four plain ones always can."""
-        check_mode(op, flags, ttl, self._options.extended_types)
-        if request.ephemeral_err and flags in _EPHEMERAL_FLAGS:
-            raise EphemeralRefusedError(request.ephemeral_err)
 
     def _stored_acl(self, raw: RawAcl, request: Request) -> tuple[AclEntry, ...]:
         """The list to store; one that makes the log entry too long to be read back is refused.
