@@ -14,8 +14,6 @@ from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.packets import PROPOSAL, QuorumPacket
 from zkpy.quorum.syncplan import CommittedLog
-from zkpy.tree.acl import Identities
-from zkpy.tree.datatree import Result
 
 if TYPE_CHECKING:
     from zkpy.pipeline.sessions import Session
@@ -33,30 +31,6 @@ class Elsewhere:
 
     def disconnect(self, why: str) -> None:
         """The learner closes the connection itself, when it carries out the same transaction."""
-
-
-class ForwardedSync:
-    """Stands for the client of a sync that a learner forwarded."""
-
-    __slots__ = ("_answer", "identities", "session_id")
-
-    def __init__(self, answer: Callable[[], None]) -> None:
-        self._answer = answer
-        self.session_id = 0
-        self.identities: Identities = ()
-
-    def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
-        """Everything proposed before is committed."""
-        self._answer()
-
-    def notify(self, event: bytes) -> None:
-        """It watches nothing."""
-
-    def resumed(self, session: Session | None) -> None:
-        """It resumes nothing."""
-
-    def disconnect(self, why: str) -> None:
-        """It has no connection of its own."""
 
 
 class LeaderServer(ZooKeeperServer):
@@ -82,6 +56,7 @@ class LeaderServer(ZooKeeperServer):
         self._announce: Final = announce
         self._pipeline: deque[Request] = deque()
         self._committing = False
+        self._syncs: dict[int, list[Callable[[], None]]] = {}
         self.proposal_sizes: tuple[int, int, int] = (-1, -1, -1)
         self.exhausted = False
         """The epoch has no zxid left: the leader has to step down."""
@@ -116,6 +91,16 @@ class LeaderServer(ZooKeeperServer):
         self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
         self.sync.submit(request)
 
+    def sync_behind(self, answer: Callable[[], None]) -> None:
+        """A learner's sync: *answer* it behind the commits of what is proposed, and before all later ones.
+
+        The learner's other clients depend on that, too: it knows what a commit answers by the order alone.
+        """
+        if self.proposals.outstanding:
+            self._syncs.setdefault(self.proposals.last_proposed, []).append(answer)
+        else:
+            answer()
+
     def durable(self, batch: list[Request]) -> None:
         """The leader's own acknowledgements."""
         if self.ended:
@@ -131,9 +116,19 @@ class LeaderServer(ZooKeeperServer):
         self._commit(self.proposals.ack(sid, zxid))
 
     def _commit(self, commits: list[Commit]) -> None:
-        if commits:
-            self._announce(commits)
-            self._advance()
+        if not commits:
+            return
+        if self._syncs:
+            told = 0
+            for count, commit in enumerate(commits, 1):
+                if answers := self._syncs.pop(commit.zxid, None):
+                    self._announce(commits[told:count])
+                    told = count
+                    for answer in answers:
+                        answer()
+            commits = commits[told:]
+        self._announce(commits)
+        self._advance()
 
     def _advance(self) -> None:
         """Carry out, in order, what is committed or needs no commit."""

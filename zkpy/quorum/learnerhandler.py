@@ -12,7 +12,7 @@ from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.persist.snapshot import tree_pieces
 from zkpy.pipeline.request import Request
 from zkpy.quorum.context import SIGNATURE
-from zkpy.quorum.leaderserver import Elsewhere, ForwardedSync
+from zkpy.quorum.leaderserver import Elsewhere
 from zkpy.quorum.packets import (
     ACK,
     ACKEPOCH,
@@ -243,8 +243,7 @@ class LearnerHandler:
         op = forwarded.opcode
         if op == opcodes.SYNC:
             answer = QuorumPacket(SYNC, 0).encode()
-            client = ForwardedSync(lambda: self.stream.send(answer))
-            server.submit(Request(client, forwarded.session, forwarded.cxid, op, b"", (), server.now))
+            server.sync_behind(lambda: self.stream.send(answer))
             return
         if op not in _FORWARDABLE:
             logger.warning("learner %d forwarded operation %d", self.sid, op)
