@@ -15,8 +15,8 @@ from compat.process import PortTaken
 _TRIES = 3
 
 
-def one(plan: Plan) -> bool:
-    """Play a plan and print what came of it; whether all was well."""
+def played(plan: Plan) -> Run:
+    """Play a plan; with other ports if somebody took one."""
     for attempt in range(_TRIES):
         run = Run(plan)
         try:
@@ -26,6 +26,12 @@ def one(plan: Plan) -> bool:
                 raise
         else:
             break
+    return run
+
+
+def one(plan: Plan) -> bool:
+    """Play a plan and print what came of it; whether all was well."""
+    run = played(plan)
     print(run.verdict.line(), flush=True)
     if run.verdict.wrong:
         print(run.explanation(), flush=True)
@@ -42,6 +48,7 @@ def main() -> int:
     parser.add_argument(
         "--nemesis", action="append", choices=sorted(NEMESES), help="only these (may be repeated)"
     )
+    parser.add_argument("--log-level", default="info", help="of zkpy members (default: info)")
     options = parser.parse_args()
     if not set(options.members) <= {"z", "j"} or len(options.members) < 3:
         parser.error("--members needs at least three letters z or j")
@@ -54,6 +61,7 @@ def main() -> int:
             seconds=options.seconds,
             nemeses=tuple(options.nemesis or NEMESES),
             recovery_s=options.recovery,
+            log_level=options.log_level,
         )
         good += one(plan)
     if options.runs > 1:

@@ -18,7 +18,7 @@ from compat.process import HOST, ServerProcess, free_port
 from compat.realzk import RealServer
 from compat.zkpyserver import ZkpyServer
 
-KINDS = {"z": ZkpyServer, "j": RealServer}
+KINDS: dict[str, type[ZkpyServer] | type[RealServer]] = {"z": ZkpyServer, "j": RealServer}
 SERVING = ("leader", "follower")
 _ASK_S = 1.0
 
@@ -31,7 +31,12 @@ class Cluster:
     """Members with ids from 1 on; *kinds* has a letter for each: z (zkpy) or j (Java)."""
 
     def __init__(
-        self, kinds: str, settings: Mapping[str, str], properties: Mapping[str, str], random: Random
+        self,
+        kinds: str,
+        settings: Mapping[str, str],
+        properties: Mapping[str, str],
+        random: Random,
+        log_level: str,
     ) -> None:
         self.kinds = kinds
         self.members: dict[int, ServerProcess] = {}
@@ -42,9 +47,11 @@ class Cluster:
         self.wiped: set[int] = set()
         try:
             for number, kind in enumerate(kinds, 1):
-                self.members[number] = KINDS[kind](settings, properties)
+                member = self.members[number] = KINDS[kind](settings, properties)
+                if isinstance(member, ZkpyServer):
+                    member.log_level = log_level
                 self.true[number] = Ports(free_port(), free_port())
-                self.members[number].port = free_port()
+                member.port = free_port()
                 self.kept[number] = {}
             ways = {
                 (a, b): Ports(free_port(), free_port()) for a in self.members for b in self.members if a != b

@@ -52,8 +52,9 @@ class Plan:
 
     tick_ms: int = 500
     sync_limit: int = 5
-    init_limit: int = 20
+    init_limit: int = 10
     session_timeout_s: float = 4.0
+    log_level: str = "info"
 
     def settings(self, random: Random) -> tuple[dict[str, str], dict[str, str]]:
         """zoo.cfg and system properties."""
@@ -109,7 +110,7 @@ class Run:
         self.random = Random(plan.seed)
         self.history = History(wall_offset_s=time.time() - time.monotonic())
         settings, properties = plan.settings(self.random)
-        self.cluster = Cluster(plan.members, settings, properties, Random(plan.seed + 1))
+        self.cluster = Cluster(plan.members, settings, properties, Random(plan.seed + 1), plan.log_level)
         self.addresses = {number: self.cluster.address(number) for number in self.cluster.members}
         self.workers: list[Worker] = []
         self.started = time.monotonic()
