@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import pairwise
 
-from compat.faults.history import NO_NODE, OK, REGISTER_ERRORS, History, Kind, Operation, SessionRecord
+from compat.faults.history import NO_NODE, OK, REGISTER_ERRORS, History, Kind, Operation
 from compat.faults.logs import Log
 from zkpy.tree.txns import Error
 
@@ -115,20 +115,16 @@ def expiry_is_true(history: History, log: Log) -> list[str]:
 
 
 def ephemerals_are_gone(history: History, log: Log) -> list[str]:
-    """At the end every session is over, and nothing is left of it."""
-    wrong = [f"session {_name(session)} has no end" for session in _open(history, log)]
+    """At the end every session that owned one is over, and nothing is left of it."""
+    wrong: list[str] = []
     for session in history.sessions.values():
-        if session.ephemeral is not None and log.at(session.ephemeral, 1 << 62).version >= 0:
+        if session.ephemeral is None:
+            continue
+        if session.id not in log.closed:
+            wrong.append(f"session {session.id:x} of client {session.client} has no end")
+        if log.at(session.ephemeral, 1 << 62).version >= 0:
             wrong.append(f"{session.ephemeral} is still there")
     return wrong
-
-
-def _open(history: History, log: Log) -> list[SessionRecord]:
-    return [session for session in history.sessions.values() if session.id not in log.closed]
-
-
-def _name(session: SessionRecord) -> str:
-    return f"{session.id:x} of client {session.client}"
 
 
 def outage_s(history: History) -> float:

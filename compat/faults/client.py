@@ -223,12 +223,14 @@ class Client:
             self._stream = None
 
     async def close(self) -> None:
-        """End the session; Lost: perhaps it goes on."""
+        """End the session; Lost: nobody knows whether it goes on, so it is left alone."""
         assert self.record is not None
         self.record.closed = True
-        await self.call(wire.CLOSE_SESSION)
-        await self.drop()
-        self.forget()
+        try:
+            await self.call(wire.CLOSE_SESSION)
+        finally:
+            self._abandon()
+            self.forget()
 
 
 def stat_of(body: bytes, at: int) -> tuple[int, int]:

@@ -26,6 +26,12 @@ _CHOICES = {
 }
 _EXACT_SHARE = 0.5
 _OWN_SHARE = 0.2
+_MOVE_SHARE = 0.01
+"""How often a client leaves its member without need, and goes on at any one."""
+
+_END_SHARE = 0.003
+"""How often it closes its session and begins a new one."""
+
 _OPCODES = {Kind.CREATE: wire.CREATE, Kind.SET: wire.SET_DATA, Kind.DELETE: wire.DELETE}
 
 
@@ -58,7 +64,13 @@ class Worker:
         while not self.stopped:
             await self.client.connected()
             with suppress(Lost, Expired):
-                await self.one()
+                chance = self._random.random()
+                if chance < _MOVE_SHARE:
+                    await self.client.drop()
+                elif chance < _MOVE_SHARE + _END_SHARE:
+                    await self.client.close()
+                else:
+                    await self.one()
             await trio.sleep(self._random.uniform(0, 2 * self._pause_s))
         self.finished.set()
 
