@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import attrs
@@ -57,12 +57,22 @@ def read(files: Files) -> tuple[dict[int, bytes], list[str]]:
     return found, wrong
 
 
-def merge(members: Mapping[int, dict[int, bytes]]) -> tuple[dict[int, bytes], list[str]]:
-    """One log of all members'. Where two know a zxid they agree, and nobody's has a hole that all have."""
+def merge(
+    members: Mapping[int, dict[int, bytes]], leftovers: Collection[int] = ()
+) -> tuple[dict[int, bytes], list[str]]:
+    """One log of all members'. Where two know a zxid they agree, and nobody's has a hole that all have.
+
+    A Java member that is sent a tree keeps logs with transactions that were never committed; *leftovers* are
+    the members whose transactions do not count where the others' have no hole.
+    """
     merged: dict[int, tuple[int, bytes]] = {}
     wrong: list[str] = []
-    for number, payloads in members.items():
-        for zxid, payload in payloads.items():
+    for number in sorted(members, key=lambda number: number in leftovers):
+        sure = sorted(merged) if number in leftovers else []
+        for zxid, payload in members[number].items():
+            at = bisect_right(sure, zxid)
+            if 0 < at < len(sure) and sure[at - 1] != zxid and follows(sure[at - 1], sure[at]):
+                continue
             first, other = merged.setdefault(zxid, (number, payload))
             if other != payload:
                 wrong.append(f"members {first} and {number} have different transactions {zxid:x}")

@@ -293,7 +293,8 @@ class Run:
         for number in self.cluster.members:
             own[number], found = logs.read(self.cluster.logs(number))
             wrong += found
-        merged, found = logs.merge(own)
+        java = [number for number, kind in enumerate(plan.members, 1) if kind == "j"]
+        merged, found = logs.merge(own, java)
         wrong += found
         for number, kind in enumerate(plan.members, 1):
             if kind == "z":

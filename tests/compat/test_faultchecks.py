@@ -263,9 +263,21 @@ def test_what_all_members_lack_is_noticed() -> None:
 
 def test_what_one_member_lacks_behind_its_first_entry_is_noticed() -> None:
     payloads = World().payloads
-    assert logs.missing(1, {zxid: payload for zxid, payload in payloads.items() if zxid > at(3)}, payloads) == []
+    assert (
+        logs.missing(1, {zxid: payload for zxid, payload in payloads.items() if zxid > at(3)}, payloads) == []
+    )
     assert logs.missing(1, {zxid: payload for zxid, payload in payloads.items() if zxid < at(8)}, payloads)
     holed = {zxid: payload for zxid, payload in payloads.items() if zxid != at(5)}
     assert logs.missing(1, holed, payloads) == [
         "member 1 has not logged 1 transactions behind 100000001: 100000005"
     ]
+
+
+def test_what_was_never_committed_counts_only_where_the_others_have_a_hole() -> None:
+    payloads = World().payloads
+    later = {**payloads, 2 << 32 | 1: payloads[at(1)]}
+    java = {**later, at(9): payloads[at(4)]}
+    assert logs.merge({1: java, 2: later}, leftovers=[1]) == (later, [])
+    assert at(9) in logs.merge({1: java, 2: later})[0]
+    holed = {zxid: payload for zxid, payload in later.items() if zxid != at(4)}
+    assert logs.merge({1: java, 2: holed}, leftovers=[1]) == (later, [])
