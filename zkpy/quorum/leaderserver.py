@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from zkpy import opcodes
 from zkpy.errors import Code
@@ -14,9 +14,6 @@ from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.packets import PROPOSAL, QuorumPacket
 from zkpy.quorum.syncplan import CommittedLog
-
-if TYPE_CHECKING:
-    from zkpy.pipeline.sessions import Session
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
