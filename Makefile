@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compat compat-long sim compat-mutants conformance interchange bench cover clean
+.PHONY: help run test lint types compat compat-long sim compat-mutants faults conformance interchange bench cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,12 @@ sim: $(VENV)/dev.stamp ## simulated ensembles with faults: FIRST=0 SEEDS=200
 
 compat-mutants: $(VENV)/compat.stamp ## break zkpy on purpose in many places: the checks have to notice each
 	$(BIN)/python -m compat.mutants
+
+faults: $(VENV)/compat.stamp ## members killed, stopped and cut off at random; what clients saw is checked (an hour)
+	$(BIN)/python -m compat.faults --members zzz --runs 30 --seconds 40
+	$(BIN)/python -m compat.faults --members zzzzz --runs 10 --seconds 40
+	$(BIN)/python -m compat.faults --members zjz --runs 10 --seconds 40 --recovery 40
+	$(BIN)/python -m compat.faults --members jzj --runs 5 --seconds 40 --recovery 40
 
 conformance: $(VENV)/compat.stamp ## run all of that on both servers and write docs/conformance.md (10 to 15 minutes)
 	$(BIN)/python -m compat.conformance --run

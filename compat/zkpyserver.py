@@ -38,12 +38,15 @@ class ZkpyServer(ServerProcess):
         properties: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(config, properties)
+        self.log_level: str | None = None
         self._first_line: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader: threading.Thread | None = None
         self._ready: subprocess.Popen[bytes] | None = None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         options = [f"-D{name}={value}" for name, value in self.properties.items()]
+        if self.log_level is not None:
+            options += ["--log-level", self.log_level]
         log = self.log_path.open("ab")
         process = subprocess.Popen(
             [sys.executable, "-m", "zkpy", "serve", *options, str(self.config_path)],

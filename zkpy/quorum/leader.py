@@ -123,7 +123,7 @@ class Leader:
         )
         server.preparer.reconfigure = self._reconfigured
         if context.config.ensemble.quorum_reads:
-            server.gate = self.confirmation.gate
+            server.hold_reads(self.confirmation.gate)
         if context.storage is not None:
             context.storage.attach(server)
         nursery.start_soon(server.sync.run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from zkpy import opcodes
 from zkpy.errors import Code
@@ -16,12 +16,7 @@ from zkpy.quorum.packets import PROPOSAL, QuorumPacket
 from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
-from zkpy.tree.acl import Identities
-from zkpy.tree.datatree import Result
 from zkpy.tree.txns import CreateSession, SetData
-
-if TYPE_CHECKING:
-    from zkpy.pipeline.sessions import Session
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -38,36 +33,18 @@ class Elsewhere:
         """The learner closes the connection itself, when it carries out the same transaction."""
 
 
-class ForwardedSync:
-    """Stands for the client of a sync that a learner forwarded; *submit* takes it in behind a gate."""
+class GatedSync:
+    """A learner's question whether its tree is up to date; it waits until this server knows that it leads."""
 
-    __slots__ = ("_answer", "_submit", "identities", "session_id")
+    __slots__ = ("_answer", "session_id")
 
-    def __init__(
-        self, answer: Callable[[], None], submit: Callable[[ForwardedSync], None] | None = None
-    ) -> None:
+    def __init__(self, session_id: int, answer: Callable[[], None]) -> None:
         self._answer = answer
-        self._submit = submit
-        self.session_id = 0
-        self.identities: Identities = ()
+        self.session_id = session_id
 
     def up_to_date(self) -> None:
-        """The server that was asked leads indeed: it has committed all that was when it was asked."""
-        assert self._submit is not None
-        self._submit(self)
-
-    def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
-        """Everything proposed before is committed."""
+        """This server leads indeed: it has committed all that was when it was asked."""
         self._answer()
-
-    def notify(self, event: bytes) -> None:
-        """It watches nothing."""
-
-    def resumed(self, session: Session | None) -> None:
-        """It resumes nothing."""
-
-    def disconnect(self, why: str) -> None:
-        """It has no connection of its own."""
 
 
 class LeaderServer(QuorumServer):
@@ -95,6 +72,7 @@ class LeaderServer(QuorumServer):
         self._see: Final = see
         self._pipeline: deque[Request] = deque()
         self._committing = False
+        self._syncs: dict[int, list[Callable[[], None]]] = {}
         self.proposal_sizes: tuple[int, int, int] = (-1, -1, -1)
         self.exhausted = False
         """The epoch has no zxid left: the leader has to step down."""
@@ -143,6 +121,16 @@ class LeaderServer(QuorumServer):
         self._pipeline.append(request)
         self._advance()
 
+    def sync_behind(self, answer: Callable[[], None]) -> None:
+        """A learner's sync: *answer* it behind the commits of what is proposed, and before all later ones.
+
+        The learner's other clients depend on that, too: it knows what a commit answers by the order alone.
+        """
+        if self.proposals.outstanding:
+            self._syncs.setdefault(self.proposals.last_proposed, []).append(answer)
+        else:
+            answer()
+
     def durable(self, batch: list[Request]) -> None:
         """The leader's own acknowledgements."""
         if self.ended:
@@ -158,9 +146,19 @@ class LeaderServer(QuorumServer):
         self._commit(self.proposals.ack(sid, zxid))
 
     def _commit(self, commits: list[Commit]) -> None:
-        if commits:
-            self._announce(commits)
-            self._advance()
+        if not commits:
+            return
+        if self._syncs:
+            told = 0
+            for count, commit in enumerate(commits, 1):
+                if answers := self._syncs.pop(commit.zxid, None):
+                    self._announce(commits[told:count])
+                    told = count
+                    for answer in answers:
+                        answer()
+            commits = commits[told:]
+        self._announce(commits)
+        self._advance()
 
     def _advance(self) -> None:
         """Carry out, in order, what is committed or needs no commit."""

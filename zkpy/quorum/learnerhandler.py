@@ -12,7 +12,7 @@ from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.persist.snapshot import tree_pieces
 from zkpy.pipeline.request import Request
 from zkpy.quorum.context import SIGNATURE
-from zkpy.quorum.leaderserver import Elsewhere, ForwardedSync
+from zkpy.quorum.leaderserver import Elsewhere, GatedSync
 from zkpy.quorum.packets import (
     ACK,
     ACKEPOCH,
@@ -23,6 +23,7 @@ from zkpy.quorum.packets import (
     PING,
     PROPOSAL,
     PROTOCOL_VERSION,
+    READS_CXID,
     REQUEST,
     REVALIDATE,
     SNAP,
@@ -257,17 +258,16 @@ class LearnerHandler:
         server.submit(request)
 
     def _sync(self, server: LeaderServer, forwarded: ForwardedRequest) -> None:
-        def submit(client: ForwardedSync) -> None:
-            server.submit(
-                Request(client, forwarded.session, forwarded.cxid, opcodes.SYNC, b"", (), server.now)
-            )
-
         answer = QuorumPacket(SYNC, 0).encode()
-        client = ForwardedSync(lambda: self.stream.send(answer), submit)
-        if server.gate is not None:
-            server.gate.enter(client)
+
+        def behind() -> None:
+            server.sync_behind(lambda: self.stream.send(answer))
+
+        # Only what a learner asks for its reads may be answered behind the commits of what it asked later.
+        if server.gate is not None and forwarded.cxid == READS_CXID:
+            server.gate.enter(GatedSync(forwarded.session, behind))
         else:
-            submit(client)
+            behind()
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -15,7 +15,7 @@ from zkpy.pipeline.readgate import ReadGate
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.zookeeperserver import ASKED, Client
-from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
+from zkpy.quorum.packets import ACK, READS_CXID, ForwardedRequest, QuorumPacket, revalidate
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
@@ -91,7 +91,7 @@ class LearnerServer(QuorumServer):
         self.last_queued = max(self.tree.last_zxid, epoch << 32)
         self._known = self.tree.last_zxid
         if self.config.ensemble.quorum_reads:
-            self.gate = ReadGate(self._ask_leader)
+            self.hold_reads(ReadGate(self._ask_leader))
 
     def new_tracker(self, first_id: int, tick_ms: int) -> SessionTracker:
         """Only local sessions expire here."""
@@ -146,7 +146,7 @@ class LearnerServer(QuorumServer):
     def _ask_leader(self, number: int, session_id: int) -> None:
         """A sync of the server's own: the leader's answer comes behind all that it has committed."""
         self._syncs.append(number)
-        self._send(ForwardedRequest(session_id, 0, opcodes.SYNC, _ROOT).packet(None).encode())
+        self._send(ForwardedRequest(session_id, READS_CXID, opcodes.SYNC, _ROOT).packet(None).encode())
 
     def _advance(self) -> None:
         """Answer the oldest requests that need no transaction."""

@@ -283,6 +283,10 @@ def decode_ack_epoch(packet: QuorumPacket) -> tuple[int, int]:
     return packet.zxid, _unpack(_INT, packet)[0]
 
 
+READS_CXID: Final = 0
+"""The cxid of a SYNC that a server sends for reads of its own; those of clients begin with 1."""
+
+
 class ForwardedRequest(NamedTuple):
     """Data of REQUEST: a client's request on its way to the leader."""
 

@@ -14,6 +14,7 @@ from zkpy import opcodes
 from zkpy.errors import Code
 from zkpy.jute.archive import pack_int
 from zkpy.pipeline.decode import creates_ephemeral
+from zkpy.pipeline.readgate import ReadGate
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session
 from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
@@ -27,6 +28,11 @@ class QuorumServer(ZooKeeperServer):
         ensemble = self.config.ensemble
         self.local_sessions = ensemble.local_sessions_enabled
         self._upgrading: Final = ensemble.local_sessions_upgrading_enabled
+
+    def hold_reads(self, gate: ReadGate) -> None:
+        """From now on *gate* says when a read may be answered; a sync is one more of them."""
+        self.gate = gate
+        self.queued -= {opcodes.SYNC}
 
     def create_session(self, client: Client, timeout_ms: int) -> tuple[Session, Request | None]:
         """A local session is ready at once, without a request."""
