@@ -15,7 +15,7 @@ import pytest
 from compat import wire
 from compat.ensemble import Ensemble
 from compat.members import eventually, gauge, same_logs, same_trees
-from compat.process import four_letters
+from compat.process import ServerProcess, four_letters
 from compat.test_ensemble import KINDS, SETTINGS, the_third_leads
 from compat.wire import CLOSE_SESSION, CREATE, CREATE_CONTAINER, SET_DATA, Script, Session, create_body
 
@@ -159,7 +159,11 @@ def _expire(ensemble: Ensemble) -> None:
         assert raw.receive()
         assert raw.receive() is None, "it has expired"
         raw.close()
-        eventually("gone", lambda member=member, before=before: gauge(member, "local_sessions") == before)
+        eventually("gone", partial(_has_local_sessions, member, before))
+
+
+def _has_local_sessions(member: ServerProcess, number: str) -> bool:
+    return gauge(member, "local_sessions") == number
 
 
 def test_leaders_tell_the_same(leader: str, notes: Notes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from kazoo.client import KazooClient
@@ -78,7 +79,11 @@ class Orphans:
         for number in LOST:
             ensemble.kill(number)
         for member in (self.java, self.zkpy):
-            eventually("read-only", lambda member=member: four_letters(member.port, "isro") == "ro")
+            eventually("read-only", partial(_is_read_only, member))
+
+
+def _is_read_only(member: ServerProcess) -> bool:
+    return four_letters(member.port, "isro") == "ro"
 
 
 @pytest.fixture(scope="module")
