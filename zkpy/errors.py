@@ -61,7 +61,9 @@ class MarshallingError(KeeperError):
 
 
 class EphemeralRefusedError(KeeperError):
-    """The session cannot have ephemerals, since not all servers know it; *code* says why."""
+    """The session cannot have ephemerals, since not all servers know it; *code* can say so differently."""
+
+    code: int = Code.EPHEMERAL_ON_LOCAL_SESSION
 
     def __init__(self, code: int) -> None:
         super().__init__("this session cannot have ephemerals")
