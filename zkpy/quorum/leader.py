@@ -15,7 +15,7 @@ from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
 from zkpy.quorum.learnerhandler import LearnerHandler
-from zkpy.quorum.packets import COMMIT, INFORM, PING, QuorumPacket
+from zkpy.quorum.packets import COMMIT, INFORM, PING, QuorumPacket, encode_bare
 from zkpy.quorum.stream import Connection
 from zkpy.quorum.verifier import AckSets
 
@@ -180,12 +180,13 @@ class Leader:
             handler.stream.send(proposal)
 
     def _announce(self, commits: list[Commit]) -> None:
-        for commit in commits:
-            if self.followers:
-                packet = QuorumPacket(COMMIT, commit.zxid).encode()
-                for handler in self.followers:
-                    handler.stream.send(packet)
-            if self.observers:
-                packet = QuorumPacket(INFORM, commit.zxid, commit.proposal.payload).encode()
-                for handler in self.observers:
-                    handler.stream.send(packet)
+        if self.followers:
+            packets = encode_bare(COMMIT, [commit.zxid for commit in commits])
+            for handler in self.followers:
+                handler.stream.send(packets)
+        if self.observers:
+            packets = b"".join(
+                [QuorumPacket(INFORM, commit.zxid, commit.proposal.payload).encode() for commit in commits]
+            )
+            for handler in self.observers:
+                handler.stream.send(packets)

@@ -12,7 +12,7 @@ from zkpy.errors import Code
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
 from zkpy.quorum.acks import Commit, Proposals
-from zkpy.quorum.packets import PROPOSAL, QuorumPacket
+from zkpy.quorum.packets import encode_proposal
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.acl import Identities
 from zkpy.tree.datatree import Result
@@ -113,7 +113,7 @@ class LeaderServer(ZooKeeperServer):
         _, least, most = self.proposal_sizes
         self.proposal_sizes = (size, size if least < 0 else min(least, size), max(most, size))
         self.proposals.propose(zxid, request.payload)
-        self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
+        self._broadcast(encode_proposal(zxid, request.payload))
         self.sync.submit(request)
 
     def durable(self, batch: list[Request]) -> None:
@@ -126,9 +126,12 @@ class LeaderServer(ZooKeeperServer):
             commits += self.proposals.ack(self._sid, request.header.zxid)
         self._commit(commits)
 
-    def acknowledged(self, sid: int, zxid: int) -> None:
-        """A learner has logged a proposal."""
-        self._commit(self.proposals.ack(sid, zxid))
+    def acknowledged(self, sid: int, zxids: list[int]) -> None:
+        """A learner has logged these proposals; what commits by that is announced in one go."""
+        commits: list[Commit] = []
+        for zxid in zxids:
+            commits += self.proposals.ack(sid, zxid)
+        self._commit(commits)
 
     def _commit(self, commits: list[Commit]) -> None:
         if commits:

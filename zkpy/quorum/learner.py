@@ -9,7 +9,6 @@ from typing import Final
 import trio
 
 from zkpy.errors import (
-    CommitMismatch,
     CorruptLogError,
     MarshallingError,
     ProtocolError,
@@ -239,8 +238,8 @@ class Learner:
         nursery.start_soon(server.sync.run)
         for zxid, payload in action.proposals:
             server.propose(zxid, payload)
-        for zxid in action.commits:
-            self._commit(zxid)
+        if action.commits:
+            server.commit_proposals(list(action.commits))
         server.flush()
         self._on_synced(action.epoch)
         context.serve(server)
@@ -251,8 +250,17 @@ class Learner:
         while True:
             packets = await self._stream.receive_all()
             server.now = server.clock()
+            commits: list[int] = []
             for packet in packets:
+                if packet.type == COMMIT:
+                    commits.append(packet.zxid)
+                    continue
+                if commits:
+                    self._committed(commits, server)
+                    commits = []
                 self._one(packet, server)
+            if commits:
+                self._committed(commits, server)
             server.flush()
             while server.send_some():
                 await trio.lowlevel.checkpoint()
@@ -262,12 +270,9 @@ class Learner:
         if kind == PROPOSAL:
             if not self.context.is_observer:
                 server.propose(packet.zxid, packet.data or b"")
-        elif kind == COMMIT:
-            if not self.context.is_observer:
-                self._commit(packet.zxid)
         elif kind == INFORM:
             server.propose(packet.zxid, packet.data or b"")
-            self._commit(packet.zxid)
+            server.commit_proposals([packet.zxid])
         elif kind == PING:
             self._stream.send(ping_reply(packet.zxid, server.take_touched()).encode())
         elif kind == REVALIDATE:
@@ -275,21 +280,14 @@ class Learner:
         elif kind == SYNC:
             server.synced()
         elif kind == COMMITANDACTIVATE:
-            self._commit(packet.zxid)
+            server.commit_proposals([packet.zxid])
         elif kind == INFORMANDACTIVATE:
             _, payload = decode_designated(packet)
             server.propose(packet.zxid, payload)
-            self._commit(packet.zxid)
+            server.commit_proposals([packet.zxid])
         else:
             logger.warning("the leader sent an unexpected %s", packet.name)
 
-    def _commit(self, zxid: int) -> None:
-        server = self.server
-        assert server is not None
-        expected = server.next_to_commit()
-        if expected is None:
-            logger.warning("Committing 0x%x without seeing a proposal", zxid)
-        elif expected != zxid:
-            raise CommitMismatch(f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{expected:x}")
-        else:
-            server.committed_next()
+    def _committed(self, zxids: list[int], server: LearnerServer) -> None:
+        if not self.context.is_observer:
+            server.commit_proposals(zxids)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from zkpy import opcodes
-from zkpy.errors import MarshallingError, ProtocolError
+from zkpy.errors import CommitMismatch, MarshallingError, ProtocolError
 from zkpy.pipeline import sessions
 from zkpy.pipeline.decode import check_body
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.zookeeperserver import ASKED, Client, ZooKeeperServer
-from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
+from zkpy.quorum.packets import ACK, ForwardedRequest, encode_bare, revalidate
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
 from zkpy.tree.txns import decode_payload
@@ -70,7 +70,7 @@ class LearnerServer(ZooKeeperServer):
         self.committed_log: Final = committed_log
         self._pending: deque[Request] = deque()
         self._syncs: deque[Request] = deque()
-        self._proposals: deque[tuple[Request, int | None]] = deque()
+        self._proposals: deque[Request] = deque()
         self._answered: set[Request] = set()
         self._revalidating: dict[int, deque[tuple[Client, int]]] = {}
         self.last_queued = max(self.tree.last_zxid, epoch << 32)
@@ -144,47 +144,55 @@ class LearnerServer(ZooKeeperServer):
             self.last_queued = zxid
             request.txn = logged.txn
             request.payload = payload
+            if logged.digest_version == VERSION and self.tree.digest_enabled:
+                request.digest = logged.digest
         self.outstanding += 1
-        digest = logged.digest if logged.digest_version == VERSION else None
-        self._proposals.append((request, digest))
+        self._proposals.append(request)
         self.sync.submit(request)
 
     def durable(self, batch: list[Request]) -> None:
         """Acknowledge what is in the log for good."""
         if self._acknowledges and not self.ended:
-            for request in batch:
-                assert request.header is not None
-                self._send(QuorumPacket(ACK, request.header.zxid).encode())
+            self._send(encode_bare(ACK, [r.header.zxid for r in batch if r.header is not None]))
 
-    def next_to_commit(self) -> int | None:
-        """The oldest proposal's zxid."""
-        if not self._proposals:
-            return None
-        header = self._proposals[0][0].header
-        assert header is not None
-        return header.zxid
+    def commit_proposals(self, zxids: list[int]) -> None:
+        """Carry out the oldest proposals, whose zxids these are, and answer local clients who asked for them.
 
-    def committed_next(self) -> None:
-        """Carry out the oldest proposal; if a local client asked for it, it is answered."""
-        request, digest = self._proposals.popleft()
-        header = request.header
-        assert header is not None
-        if request.txn is None:
-            self.commit([request])
-            return
-        pending = self._pending
-        if pending:
-            own = pending[0]
-            if _is_outcome(request, own):
-                pending.popleft()
-                own.header, own.txn, own.payload = header, request.txn, request.payload
+        Raises:
+            CommitMismatch: a commit is not of the oldest pending proposal.
+            ProtocolError: what was committed leaves a gap.
+        """
+        proposals, pending, answered = self._proposals, self._pending, self._answered
+        batch: list[Request] = []
+        mismatch = None
+        for zxid in zxids:
+            if not proposals:
+                logger.warning("Committing 0x%x without seeing a proposal", zxid)
+                continue
+            request = proposals[0]
+            header = request.header
+            assert header is not None
+            if header.zxid != zxid:
+                mismatch = f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{header.zxid:x}"
+                break
+            proposals.popleft()
+            if pending and request.txn is not None and _is_outcome(request, pending[0]):
+                own = pending.popleft()
+                own.header, own.txn = header, request.txn
+                own.payload, own.digest = request.payload, request.digest
                 request = own
                 self.outstanding -= 1
-        self.commit([request])
-        self.committed_log.add(header.zxid, request.payload)
-        if digest is not None and self.tree.digest_enabled and digest != self.tree.digest & (1 << 64) - 1:
-            self.digest_mismatch(header.zxid)
-        self._advance()
+            batch.append(request)
+            while answered and pending and pending[0] in answered:
+                answered.discard(pending[0])
+                batch.append(pending.popleft())
+        self.commit(batch)
+        for request in batch:
+            if request.txn is not None:
+                assert request.header is not None
+                self.committed_log.add(request.header.zxid, request.payload)
+        if mismatch is not None:
+            raise CommitMismatch(mismatch)
 
     def digest_mismatch(self, zxid: int) -> None:
         """Count it: a Java leader's digests are wrong after some odd creates."""
@@ -194,7 +202,7 @@ class LearnerServer(ZooKeeperServer):
 
     def uncommitted(self) -> list[Request]:
         """What is in the log and not in the tree, in order: for the time after this role."""
-        return [request for request, _ in self._proposals if request.txn is not None]
+        return [request for request in self._proposals if request.txn is not None]
 
     # -- sessions ------------------------------------------------------------------------------------------
 
