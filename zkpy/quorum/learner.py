@@ -48,6 +48,8 @@ from zkpy.tree.txns import decode_payload
 logger: Final = logging.getLogger("zkpy.quorum")
 
 CONNECT_TRIES: Final = 5
+FIRST_PAUSE_SHARE: Final = 0.05
+"""Of the longest pause between two tries: a leader may listen a moment after its followers know of it."""
 
 
 class LeftLeader(Exception):
@@ -92,14 +94,21 @@ class Learner:
         limit_s = self.context.ticks(
             ensemble.connect_to_learner_master_limit_ticks or ensemble.init_limit_ticks
         )
+        longest_s = max(1, ensemble.leader_connect_retry_delay_ms) / 1000
+        pause_s = FIRST_PAUSE_SHARE * longest_s
+        left_s = CONNECT_TRIES * longest_s
         why = "no answer"
         with trio.move_on_after(limit_s):
-            for _ in range(CONNECT_TRIES):
+            while True:
                 try:
                     return await self._connect()
                 except OSError as error:
                     why = str(error)
-                await trio.sleep(ensemble.leader_connect_retry_delay_ms / 1000)
+                if left_s <= 0:
+                    break
+                await trio.sleep(pause_s)
+                left_s -= pause_s
+                pause_s = min(2 * pause_s, longest_s)
         raise LeftLeader(f"cannot connect to the leader: {why}")
 
     async def _discover(self) -> int:
