@@ -43,6 +43,7 @@ from zkpy.quorum.packets import (
     ping_reply,
 )
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
+from zkpy.quorum.votes import FINALIZE_WAIT_MS
 from zkpy.tree.txns import decode_payload
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -96,7 +97,7 @@ class Learner:
         )
         longest_s = max(1, ensemble.leader_connect_retry_delay_ms) / 1000
         pause_s = FIRST_PAUSE_SHARE * longest_s
-        left_s = CONNECT_TRIES * longest_s
+        left_s = CONNECT_TRIES * longest_s + FINALIZE_WAIT_MS / 1000  # it may still wait for better votes
         why = "no answer"
         with trio.move_on_after(limit_s):
             while True:
