@@ -79,6 +79,7 @@ class Learner:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stream.write)
                 await self._synchronise(epoch, nursery)
+                nursery.start_soon(self._stream.watch)
                 await self._follow()
         except* (Disconnected, ProtocolError, MarshallingError) as group:
             error: BaseException = group

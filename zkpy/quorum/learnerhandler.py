@@ -97,6 +97,7 @@ class LearnerHandler:
                 async with trio.open_nursery() as nursery:
                     await self._discover()
                     await self._synchronise(nursery)
+                    nursery.start_soon(self.stream.watch)
                     await self._requests()
         except* (Disconnected, ProtocolError, MarshallingError, trio.BrokenResourceError) as group:
             for error in _leaves(group):
