@@ -250,7 +250,7 @@ class Learner:
         for zxid, payload in action.proposals:
             server.propose(zxid, payload)
         if action.commits:
-            server.commit_proposals(list(action.commits))
+            self._commit(*action.commits)
         server.flush()
         self._on_synced(action.epoch)
         context.serve(server)
@@ -264,14 +264,15 @@ class Learner:
             commits: list[int] = []
             for packet in packets:
                 if packet.type == COMMIT:
-                    commits.append(packet.zxid)
+                    if not self.context.is_observer:
+                        commits.append(packet.zxid)
                     continue
                 if commits:
-                    self._committed(commits, server)
+                    self._commit(*commits)
                     commits = []
                 self._one(packet, server)
             if commits:
-                self._committed(commits, server)
+                self._commit(*commits)
             server.flush()
             while server.send_some():
                 await trio.lowlevel.checkpoint()
@@ -283,7 +284,7 @@ class Learner:
                 server.propose(packet.zxid, packet.data or b"")
         elif kind == INFORM:
             server.propose(packet.zxid, packet.data or b"")
-            server.commit_proposals([packet.zxid])
+            self._commit(packet.zxid)
         elif kind == PING:
             self._stream.send(ping_reply(packet.zxid, server.take_touched()).encode())
         elif kind == REVALIDATE:
@@ -291,14 +292,14 @@ class Learner:
         elif kind == SYNC:
             server.synced()
         elif kind == COMMITANDACTIVATE:
-            server.commit_proposals([packet.zxid])
+            self._commit(packet.zxid)
         elif kind == INFORMANDACTIVATE:
             _, payload = decode_designated(packet)
             server.propose(packet.zxid, payload)
-            server.commit_proposals([packet.zxid])
+            self._commit(packet.zxid)
         else:
             logger.warning("the leader sent an unexpected %s", packet.name)
 
-    def _committed(self, zxids: list[int], server: LearnerServer) -> None:
-        if not self.context.is_observer:
-            server.commit_proposals(zxids)
+    def _commit(self, *zxids: int) -> None:
+        assert self.server is not None
+        self.server.commit_proposals(zxids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from zkpy import opcodes
@@ -155,7 +155,7 @@ class LearnerServer(ZooKeeperServer):
         if self._acknowledges and not self.ended:
             self._send(encode_bare(ACK, [r.header.zxid for r in batch if r.header is not None]))
 
-    def commit_proposals(self, zxids: list[int]) -> None:
+    def commit_proposals(self, zxids: Iterable[int]) -> None:
         """Carry out the oldest proposals, whose zxids these are, and answer local clients who asked for them.
 
         Raises:
