@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compat compat-long sim compat-mutants faults conformance interchange bench cover clean
+.PHONY: help run test lint types compat compat-long sim compat-mutants faults conformance interchange bench bench-ensemble \
+	cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,6 +71,9 @@ interchange: $(VENV)/compat.stamp ## move data directories between zkpy and Java
 
 bench: $(VENV)/dev.stamp ## zkpy and a real ZooKeeper in turn, with ratios
 	$(BIN)/python -m bench
+
+bench-ensemble: $(VENV)/dev.stamp ## three zkpy servers and three of a real ZooKeeper in turn (about 15 minutes)
+	$(BIN)/python -m bench --ensemble
 
 clean: ## remove what make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

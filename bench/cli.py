@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import report
+from bench import ensemble, report
 from bench.load import generator
-from bench.rows import GROUPS, Row, Sample, Settings, ceiling, raise_file_limit
+from bench.rows import GROUPS, Group, Row, Sample, Settings, ceiling, raise_file_limit
 from bench.servers import ROOT, BenchError, Kind, file_system, free_port, java_kind, zkpy_kind
 
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
@@ -24,6 +24,7 @@ LOCAL_OPTIONS = ("--dir", "--python", "--json", "--write", "--block")
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--ensemble", action="store_true", help="three servers of each kind instead of one")
     parser.add_argument("--rounds", type=int, default=1, help="alternate the servers N times, take medians")
     parser.add_argument("--quick", action="store_true", help="1 s per row instead of 3, fewer repeats")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="rows to run")
@@ -44,9 +45,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    rows = [row for group in GROUPS for row in group.rows if row.matches(options.only)]
+    groups = ensemble.GROUPS if options.ensemble else GROUPS
+    rows = [row for group in groups for row in group.rows if row.matches(options.only)]
+    if options.ensemble and not options.only:
+        rows = [row for row in rows if row not in ensemble.OPTIONAL]
     if options.list or not rows:
-        print("\n".join(row.name for group in GROUPS for row in group.rows))
+        print("\n".join(row.name for group in groups for row in group.rows))
         return 0 if options.list else 2
     raise_file_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that servers are stopped
@@ -71,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     results: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     failures: list[str] = []
     try:
-        _run(rows, kinds, settings, options.rounds, results, failures)
+        _run(groups, rows, kinds, settings, options.rounds, results, failures)
     except (KeyboardInterrupt, SystemExit):
         failures.append("interrupted: not all rows were measured")
     elapsed_s = time.monotonic() - began
@@ -105,6 +109,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(
+    groups: Sequence[Group],
     rows: list[Row],
     kinds: list[Kind],
     settings: Settings,
@@ -113,7 +118,7 @@ def _run(
     failures: list[str],
 ) -> None:
     for turn in range(rounds):
-        for group in GROUPS:
+        for group in groups:
             wanted = [row for row in group.rows if row in rows]
             if not wanted:
                 continue
@@ -130,7 +135,7 @@ def _run(
 def _progress(turn: int, kind: Kind, row: Row, sample: Sample) -> None:
     shares = "  ".join(f"{key} {sample[key]:.2f}" for key in ("generator_cpu", "other_cpu") if key in sample)
     value = report.number(sample["value"], row.unit)
-    print(f"[{turn + 1}] {kind.name:5} {row.name:20} {value:>16}  {shares}", file=sys.stderr, flush=True)
+    print(f"[{turn + 1}] {kind.name:5} {row.name:26} {value:>16}  {shares}", file=sys.stderr, flush=True)
 
 
 def _notes(results: report.Results, settings: Settings) -> list[str]:

@@ -2,16 +2,18 @@
  * Load generator of the benchmark: speaks just enough of the ZooKeeper client protocol to keep a
  * server busy at a small cost of its own.
  *
- *   load run   PORT DEPTH WARMUP MEASURE JOBS PIDS   one request stream per record of the file JOBS
+ *   load run   PORTS DEPTH WARMUP MEASURE JOBS PIDS  one request stream per record of the file JOBS
  *   load watch PORT CONNECTIONS ROUNDS JOBS PIDS     fire one watch held by every connection
  *   load echo  PORT                                  answer every frame at once: the generator's ceiling
  *
- * JOBS is written by bench/load.py: a u32 record count, then per record u32 length, i32 offset of a
- * ten-digit decimal counter (-1: none), i64 number of requests to send (-1: until time is up), u32 modulus and u32
- * start of the counter (request n carries (n + start) % modulus; modulus 0: n), u32 length of the reply frame
- * (0: any), and the request frame, length prefix included. The generator patches xid and counter into a copy of the
- * frame, and expects the reply in order, without error and of that length. PIDS is a comma-separated list of
- * the server's processes, whose CPU time is read at both ends of the interval.
+ * PORTS is a comma-separated list; connection i goes to the (i % count)th.
+ * JOBS is written by bench/load.py: a u32 record count, then per record i64 number of requests to send (-1: until
+ * time is up), u32 modulus and u32 start of the counter (request n carries (n + start) % modulus; modulus 0: n), u32
+ * `every`, the request, and with `every` another request, which is sent in place of the last of each `every`. A
+ * request is u32 length, i32 offset of a ten-digit decimal counter (-1: none), u32 length of the reply frame (0: any),
+ * and the frame, length prefix included. The generator patches xid and counter into a copy of the frame, and expects
+ * the reply in order, without error and of that length. PIDS is a comma-separated list of the server's processes,
+ * whose CPU time is read at both ends of the interval.
  * All integers of the file and of the wire are big-endian. The result is one JSON object on stdout.
  */
 #define _GNU_SOURCE
@@ -40,13 +42,19 @@
 #define READ_BYTES 65536
 #define HISTOGRAM_SLOTS (60 * 64)
 #define MAX_PIDS 64
+#define MAX_PORTS 16
 
-struct job {
+struct request {
     uint32_t len;
     int32_t counter_at;
-    int64_t limit;
-    uint32_t modulus, start, reply_len;
+    uint32_t reply_len;
     uint8_t *frame;
+};
+
+struct job {
+    int64_t limit;
+    uint32_t modulus, start, every;
+    struct request usual, other;
 };
 
 struct conn {
@@ -71,6 +79,7 @@ static uint64_t replies, errors, max_ns;
 static int first_error;
 static pid_t pids[MAX_PIDS];
 static int pid_count;
+static int ports[MAX_PORTS], port_count;
 
 static void die(const char *format, ...) {
     va_list args;
@@ -169,25 +178,44 @@ static void parse_pids(char *list) {
         pids[pid_count++] = (pid_t)atoi(item);
 }
 
+static void parse_ports(char *list) {
+    for (char *item = strtok(list, ","); item && port_count < MAX_PORTS; item = strtok(NULL, ","))
+        ports[port_count++] = atoi(item);
+    if (!port_count) die("no port");
+}
+
+static void read_request(FILE *f, struct request *request) {
+    uint8_t head[12];
+    if (fread(head, sizeof head, 1, f) != 1) die("the jobs are cut short");
+    request->len = get32(head);
+    request->counter_at = (int32_t)get32(head + 4);
+    request->reply_len = get32(head + 8);
+    request->frame = need(malloc(request->len));
+    if (fread(request->frame, request->len, 1, f) != 1) die("the jobs are cut short");
+}
+
 static struct job *read_jobs(const char *path, uint32_t *count) {
-    uint8_t head[28];
+    uint8_t head[20];
     FILE *f = fopen(path, "rb");
     if (!f || fread(head, 4, 1, f) != 1) die("cannot read %s", path);
     *count = get32(head);
     struct job *jobs = need(calloc(*count, sizeof *jobs));
     for (uint32_t i = 0; i < *count; i++) {
         if (fread(head, sizeof head, 1, f) != 1) die("%s is cut short", path);
-        jobs[i].len = get32(head);
-        jobs[i].counter_at = (int32_t)get32(head + 4);
-        jobs[i].limit = (int64_t)((uint64_t)get32(head + 8) << 32 | get32(head + 12));
-        jobs[i].modulus = get32(head + 16);
-        jobs[i].start = get32(head + 20);
-        jobs[i].reply_len = get32(head + 24);
-        jobs[i].frame = need(malloc(jobs[i].len));
-        if (fread(jobs[i].frame, jobs[i].len, 1, f) != 1) die("%s is cut short", path);
+        jobs[i].limit = (int64_t)((uint64_t)get32(head) << 32 | get32(head + 4));
+        jobs[i].modulus = get32(head + 8);
+        jobs[i].start = get32(head + 12);
+        jobs[i].every = get32(head + 16);
+        read_request(f, &jobs[i].usual);
+        if (jobs[i].every) read_request(f, &jobs[i].other);
     }
     fclose(f);
     return jobs;
+}
+
+/* The nth request of a job. */
+static const struct request *nth(const struct job *job, int64_t n) {
+    return job->every && n % job->every == job->every - 1 ? &job->other : &job->usual;
 }
 
 /* ---- sockets ------------------------------------------------------------------------------------------- */
@@ -225,9 +253,9 @@ static void finish_handshake(int fd) {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-static void open_sessions(int port, int *fds, uint32_t count) {
+static void open_sessions(int *fds, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        fds[i] = start_handshake(port);
+        fds[i] = start_handshake(ports[i % (uint32_t)port_count]);
         if (i >= CONNECT_WINDOW) finish_handshake(fds[i - CONNECT_WINDOW]);
     }
     for (uint32_t i = count > CONNECT_WINDOW ? count - CONNECT_WINDOW : 0; i < count; i++) finish_handshake(fds[i]);
@@ -279,14 +307,15 @@ static void fill(int epoll, struct conn *c, int depth, uint64_t now) {
         c->out_at = 0;
     }
     while (c->sent - c->done < depth && (job->limit < 0 || c->sent < job->limit)) {
+        const struct request *request = nth(job, c->sent);
         uint8_t *frame = c->out + c->out_len;
-        memcpy(frame, job->frame, job->len);
+        memcpy(frame, request->frame, request->len);
         put32(frame + 4, (uint32_t)((c->sent + 1) & 0x7fffffff));
-        if (job->counter_at >= 0)
-            put_digits(frame + job->counter_at, job->modulus ? (c->sent + job->start) % job->modulus : c->sent);
+        if (request->counter_at >= 0)
+            put_digits(frame + request->counter_at, job->modulus ? (c->sent + job->start) % job->modulus : c->sent);
         c->stamps[c->sent % depth] = now;
         c->sent++;
-        c->out_len += job->len;
+        c->out_len += request->len;
     }
     flush(epoll, c);
 }
@@ -311,8 +340,8 @@ static int take_replies(struct conn *c, int depth, uint64_t *now) {
         if (get32(frame + 4) != (uint32_t)((c->done + 1) & 0x7fffffff)) die("reply out of order");
         if (get32(frame + 16)) {
             if (!errors++) first_error = (int)get32(frame + 16);
-        } else if (c->job->reply_len && size != c->job->reply_len) {
-            die("reply of %u bytes instead of %u", size, c->job->reply_len);
+        } else if (nth(c->job, c->done)->reply_len && size != nth(c->job, c->done)->reply_len) {
+            die("reply of %u bytes instead of %u", size, nth(c->job, c->done)->reply_len);
         }
         record(*now - c->stamps[c->done % depth]);
         c->done++;
@@ -327,12 +356,12 @@ static int take_replies(struct conn *c, int depth, uint64_t *now) {
     return taken;
 }
 
-static int run(int port, int depth, double warmup_s, double measure_s, const char *path) {
+static int run(int depth, double warmup_s, double measure_s, const char *path) {
     uint32_t count;
     struct job *jobs = read_jobs(path, &count);
     struct conn *conns = need(calloc(count, sizeof *conns));
     int *fds = need(calloc(count, sizeof *fds)), epoll = epoll_create1(0), timed = 0;
-    open_sessions(port, fds, count);
+    open_sessions(fds, count);
     uint64_t now = now_ns(), progress = now;
     uint64_t begin_at = now + (uint64_t)(warmup_s * 1e9), end_at = begin_at + (uint64_t)(measure_s * 1e9);
     for (uint32_t i = 0; i < count; i++) {
@@ -342,7 +371,7 @@ static int run(int port, int depth, double warmup_s, double measure_s, const cha
         c->job = jobs + i;
         c->stamps = need(calloc((size_t)depth, sizeof *c->stamps));
         c->in = need(malloc(READ_BYTES));
-        c->out = need(malloc((size_t)depth * jobs[i].len));
+        c->out = need(malloc((size_t)depth * (jobs[i].usual.len > jobs[i].other.len ? jobs[i].usual.len : jobs[i].other.len)));
         timed |= jobs[i].limit < 0;
         epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
     }
@@ -442,13 +471,13 @@ static void wait_frames(int epoll, uint64_t *notified, uint64_t *answered, uint6
     }
 }
 
-static int watch(int port, uint32_t count, int rounds, const char *path) {
+static int watch(uint32_t count, int rounds, const char *path) {
     uint32_t job_count;
     struct job *jobs = read_jobs(path, &job_count);
     struct conn *conns = need(calloc(count + 1, sizeof *conns));
     int *fds = need(calloc(count + 1, sizeof *fds)), epoll = epoll_create1(0);
     uint64_t begin = now_ns();
-    open_sessions(port, fds, count + 1);
+    open_sessions(fds, count + 1);
     double open_s = (double)(now_ns() - begin) / 1e9;
     for (uint32_t i = 0; i <= count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = conns + i};
@@ -460,15 +489,15 @@ static int watch(int port, uint32_t count, int rounds, const char *path) {
     for (int round = 0; round < rounds; round++) {
         uint64_t notified = 0, answered = 0;
         for (uint32_t i = 0; i <= count; i++) {
-            const struct job *job = jobs + (i == count);
+            const struct request *request = &jobs[i == count].usual;
             conns[i].done = 0;
-            put32(job->frame + 4, (uint32_t)round + 1);
-            if (i < count && send(fds[i], job->frame, job->len, MSG_NOSIGNAL) != (ssize_t)job->len) die("send failed");
+            put32(request->frame + 4, (uint32_t)round + 1);
+            if (i < count && send(fds[i], request->frame, request->len, MSG_NOSIGNAL) != (ssize_t)request->len) die("send failed");
         }
         wait_frames(epoll, &notified, &answered, 0, count);
         usleep(300000);
         struct cpu_mark a = mark();
-        if (send(fds[count], jobs[1].frame, jobs[1].len, MSG_NOSIGNAL) != (ssize_t)jobs[1].len) die("send failed");
+        if (send(fds[count], jobs[1].usual.frame, jobs[1].usual.len, MSG_NOSIGNAL) != (ssize_t)jobs[1].usual.len) die("send failed");
         wait_frames(epoll, &notified, &answered, count, count);
         struct cpu_mark b = mark();
         wait_frames(epoll, &notified, &answered, count, count + 1);
@@ -530,12 +559,14 @@ static void echo(int port) {
 
 int main(int argc, char **argv) {
     if (argc == 8 && !strcmp(argv[1], "run")) {
+        parse_ports(argv[2]);
         parse_pids(argv[7]);
-        return run(atoi(argv[2]), atoi(argv[3]), atof(argv[4]), atof(argv[5]), argv[6]);
+        return run(atoi(argv[3]), atof(argv[4]), atof(argv[5]), argv[6]);
     }
     if (argc == 7 && !strcmp(argv[1], "watch")) {
+        parse_ports(argv[2]);
         parse_pids(argv[6]);
-        return watch(atoi(argv[2]), (uint32_t)atoi(argv[3]), atoi(argv[4]), argv[5]);
+        return watch((uint32_t)atoi(argv[3]), atoi(argv[4]), argv[5]);
     }
     if (argc == 3 && !strcmp(argv[1], "echo")) echo(atoi(argv[2]));
     die("unknown arguments");

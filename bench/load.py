@@ -17,7 +17,8 @@ import attrs
 
 from bench.servers import ROOT, BenchError
 
-_JOB = struct.Struct(">IiqIII")
+_JOB = struct.Struct(">qIII")
+_REQUEST = struct.Struct(">IiI")
 COUNTER = "0" * 10
 _SOURCE = Path(__file__).with_name("load.c")
 
@@ -28,7 +29,7 @@ class Job:
 
     Request n is `frame` with the ten digits at `counter_at` (-1: none) replaced by ``(n + start) % modulus``,
     or by n where modulus is 0. At most `limit` are sent (-1: until time is up); each reply frame has
-    `reply_bytes` (0: any length).
+    `reply_bytes` (0: any length). With `every`, the last of each `every` requests is the one of `other`.
     """
 
     frame: bytes
@@ -37,6 +38,8 @@ class Job:
     modulus: int = 0
     start: int = 0
     reply_bytes: int = 0
+    every: int = 0
+    other: Job | None = None
 
 
 def counted(frame: bytes, *, limit: int = -1, modulus: int = 0, start: int = 0, reply_bytes: int = 0) -> Job:
@@ -52,17 +55,19 @@ class Generator:
 
     def run(
         self,
-        port: int,
+        ports: Sequence[int],
         jobs: Sequence[Job],
         depth: int,
         warmup_s: float = 0.0,
         measure_s: float = 0.0,
         pids: Sequence[int] = (),
     ) -> dict[str, Any]:
-        """Keeps `depth` requests outstanding per job until time is up or all limits are reached."""
-        result = self._call(
-            "run", port, depth, warmup_s, measure_s, self._write(jobs), ",".join(map(str, pids)) or "0"
-        )
+        """Keeps `depth` requests outstanding per job until time is up or all limits are reached.
+
+        Job i uses the (i % count)th of *ports*.
+        """
+        path = self._write(jobs)
+        result = self._call("run", _list(ports), depth, warmup_s, measure_s, path, _list(pids) or "0")
         if result["errors"]:
             raise BenchError(f"{result['errors']} requests failed, the first with {result['first_error']}")
         return result
@@ -72,7 +77,7 @@ class Generator:
     ) -> dict[str, Any]:
         """Every connection sends `read`, which sets a watch, then one sends `write`; once per round."""
         path = self._write([Job(read), Job(write)])
-        return self._call("watch", port, connections, rounds, path, ",".join(map(str, pids)))
+        return self._call("watch", port, connections, rounds, path, _list(pids))
 
     def start_echo(self, port: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*self.command, "echo", str(port)], cwd=ROOT)
@@ -80,8 +85,10 @@ class Generator:
     def _write(self, jobs: Sequence[Job]) -> Path:
         parts = [struct.pack(">I", len(jobs))]
         for job in jobs:
-            counter = (job.counter_at, job.limit, job.modulus, job.start)
-            parts += [_JOB.pack(len(job.frame), *counter, job.reply_bytes), job.frame]
+            parts.append(_JOB.pack(job.limit, job.modulus, job.start, job.every))
+            for request in (job,) if job.other is None else (job, job.other):
+                head = _REQUEST.pack(len(request.frame), request.counter_at, request.reply_bytes)
+                parts += [head, request.frame]
         path = self.directory / "jobs"
         path.write_bytes(b"".join(parts))
         return path
@@ -94,6 +101,10 @@ class Generator:
             raise BenchError(f"load generator: {done.stderr.strip()[-400:]}")
         result: dict[str, Any] = json.loads(done.stdout)
         return result
+
+
+def _list(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def generator(directory: Path, force_python: bool = False) -> Generator:

@@ -17,6 +17,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from bench.load import Job
 
 CONNECT_WINDOW = 32
@@ -25,19 +27,19 @@ STALL_S = 120.0
 
 _INT = struct.Struct(">i")
 _HEADER = struct.Struct(">iiqi")  # length prefix and ReplyHeader
-_JOB = struct.Struct(">IiqIII")
+_JOB = struct.Struct(">qIII")
+_REQUEST = struct.Struct(">IiI")
 _CONNECT = _INT.pack(45) + struct.pack(">iqiqi", 0, 0, SESSION_TIMEOUT_MS, 0, 16) + bytes(17)
 
 
 class Connection:
     def __init__(self, sock: socket.socket, job: Job) -> None:
         self.socket = sock
-        self.frame = job.frame
-        self.counter_at = job.counter_at
+        self.requests = (job, job.other or job)
+        self.every = job.every or sys.maxsize
         self.limit = job.limit if job.limit >= 0 else sys.maxsize
         self.modulus = job.modulus or sys.maxsize
         self.start = job.start if job.modulus else 0
-        self.reply_bytes = job.reply_bytes
         self.sent = self.done = 0
         self.stamps: deque[int] = deque()
         self.incoming = b""
@@ -47,8 +49,9 @@ class Connection:
         """Tops up to `depth` unanswered requests."""
         count = min(depth - (self.sent - self.done), self.limit - self.sent)
         if count > 0:
-            frame, at = self.frame, self.counter_at
             for number in range(self.sent, self.sent + count):
+                request = self.nth(number)
+                frame, at = request.frame, request.counter_at
                 self.outgoing += frame[:4] + _INT.pack(number + 1 & 0x7FFFFFFF)
                 if at < 0:
                     self.outgoing += frame[8:]
@@ -61,6 +64,9 @@ class Connection:
             with contextlib.suppress(BlockingIOError):
                 self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
 
+    def nth(self, number: int) -> Job:
+        return self.requests[number % self.every == self.every - 1]
+
     def frames(self) -> list[tuple[int, int, int]]:
         """Every whole frame that has arrived: xid, error, event type (of notifications)."""
         try:
@@ -70,13 +76,15 @@ class Connection:
         if not data:
             sys.exit("load: the server closed a connection")
         buffer = self.incoming + data
-        at, found = 0, []
+        at = 0
+        found: list[tuple[int, int, int]] = []
         while len(buffer) - at >= 20:
             length, xid, _, error = _HEADER.unpack_from(buffer, at)
             if len(buffer) - at < length + 4:
                 break
-            if self.reply_bytes and not error and length + 4 != self.reply_bytes:
-                sys.exit(f"load: reply of {length + 4} bytes instead of {self.reply_bytes}")
+            wanted = self.nth(self.done + len(found)).reply_bytes
+            if wanted and not error and length + 4 != wanted:
+                sys.exit(f"load: reply of {length + 4} bytes instead of {wanted}")
             found.append((xid, error, buffer[at + 23] if xid == -1 else 0))
             at += length + 4
         self.incoming = buffer[at:]
@@ -111,11 +119,11 @@ def spent(a: tuple[float, ...], b: tuple[float, ...]) -> dict[str, float]:
     }
 
 
-def open_sessions(port: int, count: int) -> list[socket.socket]:
+def open_sessions(ports: list[int], count: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     for number in range(count + CONNECT_WINDOW):
         if number < count:
-            sock = socket.create_connection(("127.0.0.1", port), STALL_S)
+            sock = socket.create_connection(("127.0.0.1", ports[number % len(ports)]), STALL_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.sendall(_CONNECT)
             sockets.append(sock)
@@ -130,19 +138,27 @@ def open_sessions(port: int, count: int) -> list[socket.socket]:
 def read_jobs(path: str) -> list[Job]:
     data = Path(path).read_bytes()
     at, jobs = 4, []
+
+    def request() -> Job:
+        nonlocal at
+        length, counter_at, reply_bytes = _REQUEST.unpack_from(data, at)
+        at += _REQUEST.size + length
+        return Job(data[at - length : at], counter_at, reply_bytes=reply_bytes)
+
     for _ in range(_INT.unpack_from(data)[0]):
-        length, counter_at, limit, modulus, start, reply_bytes = _JOB.unpack_from(data, at)
+        limit, modulus, start, every = _JOB.unpack_from(data, at)
         at += _JOB.size
-        jobs.append(Job(data[at : at + length], counter_at, limit, modulus, start, reply_bytes))
-        at += length
+        usual = request()
+        other = request() if every else None
+        jobs.append(attrs.evolve(usual, limit=limit, modulus=modulus, start=start, every=every, other=other))
     return jobs
 
 
 def run(
-    port: int, depth: int, warmup_s: float, measure_s: float, path: str, pids: list[int]
+    ports: list[int], depth: int, warmup_s: float, measure_s: float, path: str, pids: list[int]
 ) -> dict[str, Any]:
     jobs = read_jobs(path)
-    sockets = open_sessions(port, len(jobs))
+    sockets = open_sessions(ports, len(jobs))
     connections = [Connection(sock, job) for sock, job in zip(sockets, jobs, strict=True)]
     timed = any(job.limit < 0 for job in jobs)
     poll = select.epoll()
@@ -208,10 +224,10 @@ def run(
     }
 
 
-def watch(port: int, count: int, rounds: int, path: str, pids: list[int]) -> dict[str, Any]:
+def watch(ports: list[int], count: int, rounds: int, path: str, pids: list[int]) -> dict[str, Any]:
     read, write = (job.frame for job in read_jobs(path))
     began = time.monotonic()
-    sockets = open_sessions(port, count + 1)
+    sockets = open_sessions(ports, count + 1)
     open_s = time.monotonic() - began
     poll = select.epoll()
     by_fd = {sock.fileno(): Connection(sock, Job(b"")) for sock in sockets}
@@ -251,10 +267,10 @@ def numbers(text: str) -> list[int]:
 
 def main(arguments: list[str]) -> int:
     match arguments:
-        case ["run", port, depth, warmup, measure, path, pids]:
-            result = run(int(port), int(depth), float(warmup), float(measure), path, numbers(pids))
-        case ["watch", port, count, rounds, path, pids]:
-            result = watch(int(port), int(count), int(rounds), path, numbers(pids))
+        case ["run", ports, depth, warmup, measure, path, pids]:
+            result = run(numbers(ports), int(depth), float(warmup), float(measure), path, numbers(pids))
+        case ["watch", ports, count, rounds, path, pids]:
+            result = watch(numbers(ports), int(count), int(rounds), path, numbers(pids))
         case _:
             print("load: unknown arguments", file=sys.stderr)
             return 2

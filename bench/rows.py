@@ -55,12 +55,13 @@ class Settings:
     snapshot_nodes: int
     watches: int
     retries: int
+    kills: int
 
     @classmethod
     def make(cls, directory: Path, generator: Generator, quick: bool, retries: int) -> Settings:
         if quick:
-            return cls(directory, generator, 1.0, 1.0, 3, 1, 3, 1_000_000, 10_000, retries)
-        return cls(directory, generator, 3.0, 3.0, 7, 3, 7, 1_000_000, 10_000, retries)
+            return cls(directory, generator, 1.0, 1.0, 3, 1, 3, 1_000_000, 10_000, retries, 10)
+        return cls(directory, generator, 3.0, 3.0, 7, 3, 7, 1_000_000, 10_000, retries, 30)
 
 
 Results = Iterator[tuple[Row, Sample]]
@@ -140,7 +141,7 @@ def _drive(
     with server.client() as client:
         versions = _versions(client) if op == "setData" else 0
     jobs = [_job(op, number) for number in range(connections)]
-    result = settings.generator.run(server.port, jobs, depth, warmup_s, measure_s, server.pids())
+    result = settings.generator.run([server.port], jobs, depth, warmup_s, measure_s, server.pids())
     totals = result["totals"]
     with server.client() as client:
         if op == "setData" and _versions(client) != versions + sum(totals):
@@ -162,7 +163,7 @@ def _remove(server: Server, settings: Settings, totals: list[int]) -> None:
         counted(wire.delete(f"{_parent(number)}/n{COUNTER}"), limit=total)
         for number, total in enumerate(totals)
     ]
-    settings.generator.run(server.port, jobs, 100)
+    settings.generator.run([server.port], jobs, 100)
 
 
 def _run_throughput(kind: Kind, settings: Settings, wanted: list[Row]) -> Results:
@@ -239,7 +240,7 @@ def _run_memory(kind: Kind, settings: Settings, wanted: list[Row]) -> Results:
             for number in range(MEMORY_PARENTS):
                 client.ensure(_parent(number))
         jobs = [attrs.evolve(_job("create", number), limit=each) for number in range(MEMORY_PARENTS)]
-        result = settings.generator.run(server.port, jobs, 100)
+        result = settings.generator.run([server.port], jobs, 100)
         server.settle()
         with server.client() as client:
             if sum(client.child_count(_parent(number)) for number in range(MEMORY_PARENTS)) != MEMORY_NODES:
@@ -312,7 +313,7 @@ def _snapshot_meanwhile(server: Server, settings: Settings) -> dict[str, float]:
     with server.client() as client, ThreadPoolExecutor(1) as beside:
         longest_wait(time.monotonic() + AFTER_S)
         before = longest_wait(time.monotonic() + AFTER_S)
-        writing = beside.submit(settings.generator.run, server.port, [writes], 1)
+        writing = beside.submit(settings.generator.run, [server.port], [writes], 1)
         deadline = time.monotonic() + SNAPSHOT_LIMIT_S
         longest, began, ended = 0.0, 0.0, 0.0
         while not ended:
@@ -420,7 +421,9 @@ def ceiling(settings: Settings, port: int) -> Results:
             jobs = [Job(wire.read(wire.GET_DATA, _node(number))) for number in range(connections)]
             for attempt in range(50):
                 try:
-                    result = settings.generator.run(port, jobs, depth, 0.5, settings.measure_s, [process.pid])
+                    result = settings.generator.run(
+                        [port], jobs, depth, 0.5, settings.measure_s, [process.pid]
+                    )
                     break
                 except BenchError as error:
                     if attempt == 49 or "connect" not in str(error):

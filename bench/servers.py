@@ -138,35 +138,48 @@ def java_server_version(classpath: str) -> str:
 
 def free_port() -> int:
     """A port below the kernel's ephemeral range that nobody listens on."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Several of them."""
     start = FIRST_PORT + os.getpid() % 4_000
+    found: list[int] = []
     for port in range(start, LAST_PORT):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
-                return port
+                found.append(port)
+        if len(found) == count:
+            return found
     raise BenchError("no free port")
 
 
-class Server:
-    """A running server on its own fresh directory. ``ready_s`` is process start to first answered request."""
+class Process:
+    """One server process on its own directory, which can be stopped and started again."""
 
-    def __init__(self, kind: Kind, directory: Path, snapshot: Path | None = None, more: str = "") -> None:
-        """*more* is appended to the zoo.cfg."""
+    process: subprocess.Popen[bytes]
+
+    def __init__(self, kind: Kind, directory: Path, port: int) -> None:
         self.kind = kind
         self.directory = directory
-        self.port = free_port()
+        self.port = port
+        self.data = directory / "data"
         shutil.rmtree(directory, ignore_errors=True)
-        data = directory / "data"
-        data.mkdir(parents=True)
-        if snapshot is not None:
-            (data / "version-2").mkdir()
-            shutil.copyfile(snapshot, data / "version-2" / snapshot.name)
-            os.sync()  # so that the write-back of the copy does not fall into the measured start
-        (directory / "zoo.cfg").write_text(_ZOO_CFG.format(data=data, port=self.port) + more)
-        command = kind.command(directory)
-        with (directory / "out.log").open("wb") as out:
-            began = time.monotonic()
+        self.data.mkdir(parents=True)
+
+    def put_snapshot(self, snapshot: Path) -> None:
+        """A copy of a snapshot, to be found at the start."""
+        (self.data / "version-2").mkdir()
+        shutil.copyfile(snapshot, self.data / "version-2" / snapshot.name)
+        os.sync()  # so that the write-back of the copy does not fall into the measured start
+
+    def launch(self, more: str = "") -> None:
+        """Starts it; *more* is appended to the zoo.cfg."""
+        (self.directory / "zoo.cfg").write_text(_ZOO_CFG.format(data=self.data, port=self.port) + more)
+        command = self.kind.command(self.directory)
+        with (self.directory / "out.log").open("ab") as out:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -175,23 +188,16 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        try:
-            if not wait_ready(self.port, self._check_alive, START_LIMIT_S):
-                raise BenchError(f"not ready after {START_LIMIT_S:.0f} s")
-            self.ready_s = time.monotonic() - began
-        except BaseException:
-            self.stop()
-            raise
+
+    def wait_ready(self) -> None:
+        """Returns when it has answered a request."""
+        if not wait_ready(self.port, self._check_alive, START_LIMIT_S):
+            raise BenchError(f"not ready after {START_LIMIT_S:.0f} s")
 
     def _check_alive(self) -> None:
         if self.process.poll() is not None:
             last_line = (self.log().strip().splitlines() or ["no output"])[-1]
             raise BenchError(f"exited with status {self.process.returncode} at its start: {last_line[:300]}")
-
-    def snapshot_files(self) -> list[Path]:
-        """Those that are whole and those being written, whatever they are called meanwhile."""
-        found = (self.directory / "data" / "version-2").iterdir()
-        return [path for path in found if "snapshot." in path.name]
 
     def client(self) -> wire.Client:
         return wire.Client(self.port)
@@ -202,11 +208,6 @@ class Server:
             with contextlib.suppress(FileNotFoundError):
                 texts.append((self.directory / name).read_text(errors="replace"))
         return "".join(texts)
-
-    def own_load_ms(self) -> float | None:
-        """The server's own figure for loading its snapshot, where its log states one."""
-        match = re.search(r"[Ss]napshot loaded in ([\d.]+) ?ms", self.log())
-        return float(match[1]) if match else None
 
     def pids(self) -> list[int]:
         """The server's process and all its descendants."""
@@ -237,18 +238,18 @@ class Server:
                 total += int(fields[11]) + int(fields[12])
         return total / os.sysconf("SC_CLK_TCK")
 
-    def settle(self, limit_s: float = 15.0) -> None:
-        """Waits until background work (a snapshot, a collection, compilation) has ended."""
-        deadline = time.monotonic() + limit_s
-        before = self.cpu_s()
-        while time.monotonic() < deadline:
-            time.sleep(0.25)
-            after = self.cpu_s()
-            if after - before <= 0.02:
-                return
-            before = after
+    def kill(self) -> None:
+        """As kill -9 does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self) -> None:
+        """Ends it and removes its data."""
+        self.end()
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def end(self) -> None:
+        """Ends it as an operator would."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         try:
@@ -257,7 +258,50 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        shutil.rmtree(self.directory / "data", ignore_errors=True)
+
+
+class Server(Process):
+    """A running server on its own fresh directory. ``ready_s`` is process start to first answered request."""
+
+    def __init__(self, kind: Kind, directory: Path, snapshot: Path | None = None, more: str = "") -> None:
+        """*more* is appended to the zoo.cfg."""
+        super().__init__(kind, directory, free_port())
+        if snapshot is not None:
+            self.put_snapshot(snapshot)
+        began = time.monotonic()
+        self.launch(more)
+        try:
+            self.wait_ready()
+            self.ready_s = time.monotonic() - began
+        except BaseException:
+            self.stop()
+            raise
+
+    def snapshot_files(self) -> list[Path]:
+        """Those that are whole and those being written, whatever they are called meanwhile."""
+        found = (self.data / "version-2").iterdir()
+        return [path for path in found if "snapshot." in path.name]
+
+    def own_load_ms(self) -> float | None:
+        """The server's own figure for loading its snapshot, where its log states one."""
+        match = re.search(r"[Ss]napshot loaded in ([\d.]+) ?ms", self.log())
+        return float(match[1]) if match else None
+
+    def settle(self) -> None:
+        """Waits until background work (a snapshot, a collection, compilation) has ended."""
+        settle(self.cpu_s)
+
+
+def settle(cpu_s: Callable[[], float], limit_s: float = 15.0, idle_share: float = 0.08) -> None:
+    """Returns when processes whose CPU time is *cpu_s* have come to rest, or after *limit_s*."""
+    deadline = time.monotonic() + limit_s
+    before = cpu_s()
+    while time.monotonic() < deadline:
+        time.sleep(0.25)
+        after = cpu_s()
+        if after - before <= 0.25 * idle_share:
+            return
+        before = after
 
 
 @contextlib.contextmanager

@@ -41,9 +41,24 @@ def frame(op: int, body: bytes, xid: int = 0) -> bytes:
     return _INT.pack(8 + len(body)) + _HEADER.pack(xid, op) + body
 
 
-def connect_request() -> bytes:
-    """The first frame of a connection, asking for a new session."""
-    return buffer(struct.pack(">iqiq", 0, 0, SESSION_TIMEOUT_MS, 0) + buffer(bytes(16)) + b"\0")
+def connect_request(session: int = 0, password: bytes = bytes(16)) -> bytes:
+    """The first frame of a connection, asking for a new session or to go on with one."""
+    return buffer(struct.pack(">iqiq", 0, 0, SESSION_TIMEOUT_MS, session) + buffer(password) + b"\0")
+
+
+def receive(sock: socket.socket) -> bytes:
+    """The next frame without its length. Raises ConnectionError when the server hung up."""
+    return _exactly(sock, _INT.unpack(_exactly(sock, 4))[0])
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = sock.recv(size - len(data))
+        if not chunk:
+            raise ConnectionError("the server closed the connection")
+        data += chunk
+    return data
 
 
 def create(path: str, data: bytes) -> bytes:
@@ -72,7 +87,7 @@ class Client:
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.sendall(connect_request())
-            _, negotiated_ms = _HEADER.unpack_from(self._receive())
+            _, negotiated_ms = _HEADER.unpack_from(receive(self._socket))
             if negotiated_ms <= 0:
                 raise ConnectionError("session refused")
         except BaseException:
@@ -95,7 +110,7 @@ class Client:
         """Sends a frame made by one of the functions above; returns the reply's body."""
         self._xid += 1
         self._socket.sendall(request[:4] + _INT.pack(self._xid) + request[8:])
-        reply = self._receive()
+        reply = receive(self._socket)
         xid, _, code = _REPLY.unpack_from(reply)
         if xid != self._xid:
             raise ConnectionError(f"reply to {xid} instead of {self._xid}")
@@ -120,15 +135,3 @@ class Client:
     def data(self, path: str) -> bytes:
         body = self.call(read(GET_DATA, path))
         return body[4 : 4 + _INT.unpack_from(body)[0]]
-
-    def _receive(self) -> bytes:
-        return self._exactly(_INT.unpack(self._exactly(4))[0])
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            chunk = self._socket.recv(size - len(data))
-            if not chunk:
-                raise ConnectionError("the server closed the connection")
-            data += chunk
-        return data

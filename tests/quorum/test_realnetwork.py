@@ -6,10 +6,11 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from tests.quorum.mesh import members
 from zkpy.quorum.cnxmanager import CnxManager
-from zkpy.quorum.network import STREAM_ERRORS, Stream
+from zkpy.quorum.network import Stream
 from zkpy.quorum.quorumconfig import Configs
 from zkpy.realnetwork import RealNetwork
 
@@ -34,16 +35,62 @@ async def test_bytes_go_both_ways_until_one_end_closes() -> None:
         host, port = await nursery.start(network.serve, "127.0.0.1", 0, echo)
         stream = await network.connect(host, port, 5)
         assert stream.peer == (host, port)
-        inner = stream._stream
+        inner = stream._socket
         assert inner.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert inner.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         await stream.send_all(b"hello")
         assert await stream.receive_some() == b"hello"
         await stream.aclose()
         await stream.aclose()
-        with pytest.raises(STREAM_ERRORS):
+        with pytest.raises(trio.ClosedResourceError):
             await stream.send_all(b"x")
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.receive_some()
         nursery.cancel_scope.cancel()
+
+
+async def test_more_than_the_system_takes_at_once_arrives_whole() -> None:
+    data = bytes(range(256)) * 65536
+    arrived = bytearray()
+
+    async def collect(stream: Stream) -> None:
+        while piece := await stream.receive_some():
+            arrived.extend(piece)
+        nursery.cancel_scope.cancel()
+
+    network = RealNetwork()
+    async with trio.open_nursery() as nursery:
+        host, port = await nursery.start(network.serve, "127.0.0.1", 0, collect)
+        stream = await network.connect(host, port, 5)
+        await stream.send_all(data)
+        await stream.aclose()
+        await trio.sleep_forever()
+    assert arrived == data
+
+
+async def test_a_peer_that_dies_and_a_stream_closed_under_its_reader() -> None:
+    async def die(stream: Stream) -> None:
+        await stream.receive_some()
+        stream._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    network = RealNetwork()
+    async with trio.open_nursery() as nursery:
+        host, port = await nursery.start(network.serve, "127.0.0.1", 0, die)
+        stream = await network.connect(host, port, 5)
+        await stream.send_all(b"x")
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        await stream.aclose()
+        other = await network.connect(host, port, 5)
+
+        async def read() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await other.receive_some()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await other.aclose()
 
 
 async def test_the_handlers_end_closes_and_the_accepted_stream_knows_its_peer() -> None:

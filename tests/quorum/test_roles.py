@@ -337,6 +337,49 @@ async def test_a_commit_that_does_not_match(autojump_clock: MockClock) -> None:
         await _ends_with(zoo, CommitMismatch)
 
 
+async def test_commits_that_come_together_are_carried_out_up_to_the_first_wrong_one(
+    autojump_clock: MockClock,
+) -> None:
+    async with Zoo(1, 2).running() as zoo:
+        leader = LeaderByHand(zoo)
+        await leader.start()
+        learner = await leader.synchronised()
+        first = 1 << 32 | 1
+        await learner.send(
+            *(QuorumPacket(packets.PROPOSAL, z, create_session(z, z)) for z in range(first, first + 6))
+        )
+        assert [(await learner.until(packets.ACK)).zxid for _ in range(6)] == [*range(first, first + 6)]
+        sessions = zoo.members[1].server.tree.sessions
+        await learner.send(*(QuorumPacket(packets.COMMIT, z) for z in range(first, first + 3)))
+        await settle()
+        assert [*sessions] == [first, first + 1, first + 2]
+        await learner.send(*(QuorumPacket(packets.COMMIT, z) for z in (first + 3, first + 5, first + 4)))
+        await _ends_with(zoo, CommitMismatch)
+        assert [*sessions] == [*range(first, first + 4)]
+
+
+async def test_acknowledgements_that_come_together_commit_together(autojump_clock: MockClock) -> None:
+    async with Zoo(1, 2, 3).running(3) as zoo:
+        learner, late = await _elect_by_hand(zoo)
+        await join(learner, 1)
+        await zoo.serve(3)
+        peer = Peer(zoo.members[3])  # type: ignore[arg-type]
+        peer.connect()
+        first = (await learner.until(packets.PROPOSAL)).zxid
+        await learner.send(QuorumPacket(packets.ACK, first))
+        await settle()
+        assert peer.channel.frames()  # the answer to the handshake
+        for number in range(3):
+            peer.feed(wire.request(number, wire.CREATE, wire.create_body(f"/{number}", b"")))
+        zxids = [(await learner.until(packets.PROPOSAL)).zxid for _ in range(3)]
+        await settle()
+        await learner.send(*(QuorumPacket(packets.ACK, zxid) for zxid in zxids))
+        assert [(await learner.until(packets.COMMIT)).zxid for _ in range(3)] == zxids
+        await settle()
+        assert [reply.xid for reply in peer.replies()] == [0, 1, 2]
+        late.cancel()
+
+
 @pytest.mark.parametrize(
     "bad",
     [

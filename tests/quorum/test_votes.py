@@ -96,9 +96,10 @@ def test_the_captured_election_of_two() -> None:
     assert isinstance(first, Send) and isinstance(second, Send)
     adopted, wait = one.on_notification(2, second.message)
     assert isinstance(adopted, Send) and adopted.message.leader == 2
-    assert wait == Wait(200)
-    assert two.on_notification(1, first.message) == [Wait(200)]
-    assert two.on_notification(1, adopted.message) == [Wait(200)]
+    assert wait == Wait(0)  # all voters agree: nobody else is to be waited for
+    again, _ = two.on_notification(1, first.message)
+    assert again == second._replace(sids=(1,))
+    assert two.on_notification(1, adopted.message) == [Wait(0)]
     assert one.on_timeout(True) == [Decided(2, FOLLOWING)]
     assert two.on_timeout(True) == [Decided(2, LEADING)]
     two.set_epoch(1)
@@ -109,8 +110,36 @@ def test_the_captured_election_of_two() -> None:
 
 def test_a_single_voter_decides_for_itself() -> None:
     fle = FastLeaderElection(1, Configs(config(1)))
-    assert fle.start(0, 0)[-1] == Wait(200)
+    assert fle.start(0, 0)[-1] == Wait(0)
     assert fle.on_timeout(True) == [Decided(1, LEADING)]
+
+
+def test_a_decision_waits_for_those_who_may_still_vote() -> None:
+    fle = election(2)
+    assert told(fle, 1, looking(2))[-1] == Wait(200)  # server 3 may know of a better one
+    assert fle.on_lost() == []
+    fle.gone = frozenset({3})
+    assert fle.on_lost() == [Wait(0)]
+    assert told(fle, 1, looking(2))[-1] == Wait(0)
+    assert told(fle, 3, looking(3))[-1] == Wait(200)  # it is back, and server 1 may not agree
+
+
+def test_who_is_gone_does_not_make_a_quorum() -> None:
+    fle = election(2)
+    fle.gone = frozenset({1, 3})
+    assert fle.start(0, 0)[-1] == Wait(200)
+    assert fle.on_lost() == []
+    assert fle.on_timeout(True)[-1] == Wait(400)
+
+
+def test_a_worse_vote_of_the_same_round_is_answered_once() -> None:
+    fle = election(2)  # what it said at first may have come while server 1 still had a leader, who is gone
+    mine = Send((1,), Notification(LOOKING, 2, 0, 1, 0, 2, config(3, 1).text()))
+    assert mine in told(fle, 1, looking(1))
+    assert mine not in told(fle, 1, looking(1))
+    assert all(not isinstance(action, Send) or action.sids != (3,) for action in told(fle, 3, looking(3)))
+    fle.start(0, 0)
+    assert [a.sids for a in told(fle, 1, looking(1, round_=2)) if isinstance(a, Send)] == [(1,)]
 
 
 def test_the_time_out_doubles_up_to_its_limit() -> None:

@@ -85,8 +85,8 @@ async def _no_reload(context: Context) -> None:
 def _apply_at_once(propose: Callable[..., None]) -> Callable[..., None]:
     def proposed(server: LearnerServer, zxid: int, payload: bytes) -> None:
         propose(server, zxid, payload)
-        if server.next_to_commit() == zxid:
-            server.committed_next()
+        if len(server._proposals) == 1:
+            server.commit_proposals([zxid])
 
     return proposed
 
@@ -94,7 +94,7 @@ def _apply_at_once(propose: Callable[..., None]) -> Callable[..., None]:
 def _acknowledge_at_once(propose: Callable[..., None]) -> Callable[..., None]:
     def proposed(server: LearnerServer, zxid: int, payload: bytes) -> None:
         propose(server, zxid, payload)
-        server.durable([server._proposals[-1][0]])
+        server.durable([server._proposals[-1]])
 
     return proposed
 
@@ -113,9 +113,8 @@ def _announced_first(submit: Callable[..., None]) -> Callable[..., None]:
     def submitted(server: LeaderServer, request: Any) -> None:
         submit(server, request)
         if request.header is not None:
-            server.acknowledged(
-                server._sid % len(server.proposals._configs.voters()) + 1, request.header.zxid
-            )
+            other = server._sid % len(server.proposals._configs.voters()) + 1
+            server.acknowledged(other, [request.header.zxid])
 
     return submitted
 

@@ -40,6 +40,9 @@ RECEIVED_LIMIT: Final = 100
 CALL_BACK_S: Final = 0.5
 """How long a dial to a larger sid counts as under way while the call back is awaited."""
 
+RESTORE_S: Final = 0.01
+"""How long a peer may take to replace a connection that broke, before it is dialled."""
+
 _NOTED_LIMIT: Final = 1000
 _CHUNK: Final = 65536
 _LENGTH: Final = Struct(">i")
@@ -88,7 +91,7 @@ class _Link:
 class _Peer:
     """What is to be said to one sid, and how to reach it."""
 
-    __slots__ = ("called_from", "changed", "dialling", "last", "link", "pending", "reported", "sid")
+    __slots__ = ("broken", "called_from", "changed", "dialling", "last", "link", "pending", "reported", "sid")
 
     def __init__(self, sid: int) -> None:
         self.sid = sid
@@ -97,6 +100,8 @@ class _Peer:
         self.last: bytes | None = None
         """What was sent last, perhaps in vain."""
         self.link: _Link | None = None
+        self.broken = False
+        """The last connection broke, and there is no new one."""
         self.dialling = False
         self.called_from: tuple[Address, ...] = ()
         """Where it said it is, while we were dialling already."""
@@ -138,6 +143,9 @@ class CnxManager:
         self._halted = False
         self._resumed = trio.Event()
         self._bind_error: OSError | None = None
+        self.on_lost: Callable[[], None] = lambda: None  # ``lost`` may have grown
+        self.restores = False
+        """Dial again at once when a connection breaks: while an election wants to know who is there."""
 
     # -- for the election ----------------------------------------------------------------------------------
 
@@ -181,6 +189,10 @@ class CnxManager:
     def connected(self) -> frozenset[int]:
         """The sids with a connection."""
         return frozenset(sid for sid, peer in self._peers.items() if peer.link is not None)
+
+    def lost(self) -> frozenset[int]:
+        """The sids whose connection broke, and that could not be reached again."""
+        return frozenset(sid for sid, peer in self._peers.items() if peer.broken and peer.reported)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -339,6 +351,7 @@ class CnxManager:
                 peer.reported = False
                 return stream
         peer.reported = True
+        self.on_lost()
         return None
 
     async def _open(self, peer: _Peer, stream: Stream) -> None:
@@ -418,6 +431,7 @@ class CnxManager:
         """Make *stream* the connection to *peer*, in place of an older one."""
         self._drop(peer)
         link = peer.link = _Link(stream)
+        peer.broken = peer.reported = False
         peer.notify()
         logger.info("election connection with server %d (%s:%d)", peer.sid, *stream.peer)
         return link
@@ -433,8 +447,17 @@ class CnxManager:
         finally:
             if peer.link is link:
                 peer.link = None
+                peer.broken = True
+                if self.restores and self._nursery is not None:
+                    self._nursery.start_soon(self._restore, peer)
             self._tidy(peer)
             await link.stream.aclose()
+
+    async def _restore(self, peer: _Peer) -> None:
+        """Dial again, unless the peer does: it may have replaced the connection that broke."""
+        await trio.sleep(RESTORE_S)
+        if self.restores:
+            self._dial(peer)
 
     async def _send_queued(self, peer: _Peer, link: _Link) -> None:
         message = peer.last if peer.pending is None else None

@@ -72,6 +72,7 @@ class Election:
         self._done = trio.Event()
         self._deadline = inf
         self._timer = trio.CancelScope()
+        cnx.on_lost = self._lost
 
     @property
     def state(self) -> PeerState:
@@ -108,6 +109,7 @@ class Election:
         task_status.started()
         while True:
             sid, data = await self._cnx.receive()
+            self._rules.gone = self._cnx.lost()
             try:
                 notification = decode_notification(data)
             except ProtocolError as error:
@@ -128,6 +130,8 @@ class Election:
         self._begun_with = last_zxid, current_epoch
         self._done = trio.Event()
         self._looking = True
+        self._cnx.restores = True
+        self._rules.gone = self._cnx.lost()
         try:
             await self._do(self._rules.start(last_zxid, current_epoch))
             while self._early:
@@ -138,7 +142,7 @@ class Election:
             self._rules.state = PeerState.LOOKING
             raise
         finally:
-            self._looking = False
+            self._looking = self._cnx.restores = False
             self._early.clear()
         vote = self._rules.current_vote
         logger.info("server %d leads, elected in round %d: %s", vote.leader, vote.round, self.state.name)
@@ -150,6 +154,12 @@ class Election:
             await self._done.wait()
         if not self._done.is_set() and trio.current_time() >= self._deadline:
             await self._do(self._rules.on_timeout(self._cnx.have_delivered()))
+
+    def _lost(self) -> None:
+        """A server is gone."""
+        self._rules.gone = self._cnx.lost()
+        if self._looking and self._rules.on_lost():
+            self._deadline = self._timer.deadline = trio.current_time()
 
     async def _handle(self, sid: int, notification: Notification) -> None:
         logger.debug(

@@ -22,6 +22,7 @@ from zkpy.quorum.packets import (
     PING,
     QuorumPacket,
     commit_and_activate,
+    encode_bare,
     inform_and_activate,
 )
 from zkpy.quorum.quorumconfig import QuorumConfig
@@ -265,16 +266,25 @@ class Leader:
             handler.stream.send(proposal)
 
     def _announce(self, commits: list[Commit]) -> None:
-        for commit in commits:
+        begin = 0
+        for at, commit in enumerate(commits):
             if commit.proposal.reconfig is not None:
                 assert commit.designated is not None
+                self._announce_run(commits[begin:at])
                 self._announce_config(commit, commit.proposal.reconfig, commit.designated)
-                continue
-            if self.followers:
-                packet = QuorumPacket(COMMIT, commit.zxid).encode()
-                for handler in self.followers:
-                    handler.stream.send(packet)
-            if self.observers:
-                packet = QuorumPacket(INFORM, commit.zxid, commit.proposal.payload).encode()
-                for handler in self.observers:
-                    handler.stream.send(packet)
+                begin = at + 1
+        self._announce_run(commits[begin:])
+
+    def _announce_run(self, commits: list[Commit]) -> None:
+        if not commits:
+            return
+        if self.followers:
+            packets = encode_bare(COMMIT, [commit.zxid for commit in commits])
+            for handler in self.followers:
+                handler.stream.send(packets)
+        if self.observers:
+            packets = b"".join(
+                [QuorumPacket(INFORM, commit.zxid, commit.proposal.payload).encode() for commit in commits]
+            )
+            for handler in self.observers:
+                handler.stream.send(packets)

@@ -12,7 +12,7 @@ from zkpy.errors import Code
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.zookeeperserver import Client
 from zkpy.quorum.acks import Commit, Proposals
-from zkpy.quorum.packets import PROPOSAL, QuorumPacket
+from zkpy.quorum.packets import encode_proposal
 from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
@@ -112,7 +112,7 @@ class LeaderServer(QuorumServer):
         if isinstance(request.txn, SetData) and request.txn.type == opcodes.RECONFIG:
             reconfig = self._see(request.txn.data or b"")
         self.proposals.propose(zxid, request.payload, reconfig)
-        self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
+        self._broadcast(encode_proposal(zxid, request.payload))
         self.sync.submit(request)
 
     def answer_here(self, request: Request) -> None:
@@ -141,9 +141,12 @@ class LeaderServer(QuorumServer):
             commits += self.proposals.ack(self._sid, request.header.zxid)
         self._commit(commits)
 
-    def acknowledged(self, sid: int, zxid: int) -> None:
-        """A learner has logged a proposal."""
-        self._commit(self.proposals.ack(sid, zxid))
+    def acknowledged(self, sid: int, zxids: list[int]) -> None:
+        """A learner has logged these proposals; what commits by that is announced in one go."""
+        commits: list[Commit] = []
+        for zxid in zxids:
+            commits += self.proposals.ack(sid, zxid)
+        self._commit(commits)
 
     def _commit(self, commits: list[Commit]) -> None:
         if not commits:

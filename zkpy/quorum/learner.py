@@ -9,7 +9,6 @@ from typing import Final
 import trio
 
 from zkpy.errors import (
-    CommitMismatch,
     CorruptLogError,
     MarshallingError,
     ProtocolError,
@@ -44,12 +43,15 @@ from zkpy.quorum.packets import (
     ping_reply,
 )
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
+from zkpy.quorum.votes import FINALIZE_WAIT_MS
 from zkpy.tree.txns import decode_payload
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
 CONNECT_TRIES: Final = 5
 MEMBERS_CHANGED: Final = "the members have changed, and with them the leader or this server's role"
+FIRST_PAUSE_SHARE: Final = 0.05
+"""Of the longest pause between two tries: a leader may listen a moment after its followers know of it."""
 
 
 class LeftLeader(Exception):
@@ -78,6 +80,7 @@ class Learner:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stream.write)
                 await self._synchronise(epoch, nursery)
+                nursery.start_soon(self._stream.watch)
                 await self._follow()
         except* (Disconnected, ProtocolError, MarshallingError) as group:
             error: BaseException = group
@@ -94,14 +97,21 @@ class Learner:
         limit_s = self.context.ticks(
             ensemble.connect_to_learner_master_limit_ticks or ensemble.init_limit_ticks
         )
+        longest_s = max(1, ensemble.leader_connect_retry_delay_ms) / 1000
+        pause_s = FIRST_PAUSE_SHARE * longest_s
+        left_s = CONNECT_TRIES * longest_s + FINALIZE_WAIT_MS / 1000  # it may still wait for better votes
         why = "no answer"
         with trio.move_on_after(limit_s):
-            for _ in range(CONNECT_TRIES):
+            while True:
                 try:
                     return await self._connect()
                 except OSError as error:
                     why = str(error)
-                await trio.sleep(ensemble.leader_connect_retry_delay_ms / 1000)
+                if left_s <= 0:
+                    break
+                await trio.sleep(pause_s)
+                left_s -= pause_s
+                pause_s = min(2 * pause_s, longest_s)
         raise LeftLeader(f"cannot connect to the leader: {why}")
 
     async def _discover(self) -> int:
@@ -245,8 +255,8 @@ class Learner:
         nursery.start_soon(server.sync.run)
         for zxid, payload in action.proposals:
             server.propose(zxid, payload)
-        for zxid in action.commits:
-            self._commit(zxid)
+        if action.commits:
+            self._commit(*action.commits)
         server.flush()
         self._on_synced(action.epoch)
         context.serve(server)
@@ -257,8 +267,18 @@ class Learner:
         while True:
             packets = await self._stream.receive_all()
             server.now = server.clock()
+            commits: list[int] = []
             for packet in packets:
+                if packet.type == COMMIT:
+                    if not self.context.is_observer:
+                        commits.append(packet.zxid)
+                    continue
+                if commits:
+                    self._commit(*commits)
+                    commits = []
                 self._one(packet, server)
+            if commits:
+                self._commit(*commits)
             server.flush()
             while server.send_some():
                 await trio.lowlevel.checkpoint()
@@ -272,9 +292,6 @@ class Learner:
                 if text is not None:
                     self._see(text)
                 server.propose(packet.zxid, payload)
-        elif kind == COMMIT:
-            if not self.context.is_observer:
-                self._commit(packet.zxid)
         elif kind == INFORM:
             server.propose(packet.zxid, packet.data or b"")
             self._commit(packet.zxid)
@@ -319,13 +336,6 @@ class Learner:
         config = self.context.read_config(text)
         return membership.activate(config, designated, server=self.server)
 
-    def _commit(self, zxid: int) -> None:
-        server = self.server
-        assert server is not None
-        expected = server.next_to_commit()
-        if expected is None:
-            logger.warning("Committing 0x%x without seeing a proposal", zxid)
-        elif expected != zxid:
-            raise CommitMismatch(f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{expected:x}")
-        else:
-            server.committed_next()
+    def _commit(self, *zxids: int) -> None:
+        assert self.server is not None
+        self.server.commit_proposals(zxids)

@@ -100,6 +100,7 @@ class LearnerHandler:
                 async with trio.open_nursery() as nursery:
                     await self._discover()
                     await self._synchronise(nursery)
+                    nursery.start_soon(self.stream.watch)
                     await self._requests()
         except* (Disconnected, ProtocolError, MarshallingError, trio.BrokenResourceError) as group:
             for error in _leaves(group):
@@ -211,8 +212,17 @@ class LearnerHandler:
         while True:
             packets = await self.stream.receive_all()
             self._heard = server.now = server.clock()
+            acks: list[int] = []
             for packet in packets:
+                if packet.type == ACK:
+                    acks.append(packet.zxid)
+                    continue
+                if acks:
+                    self._acknowledged(acks)
+                    acks = []
                 self._one(packet)
+            if acks:
+                self._acknowledged(acks)
             server.flush()
             while server.send_some():
                 await trio.lowlevel.checkpoint()
@@ -221,13 +231,7 @@ class LearnerHandler:
         server = self._leader.server
         assert server is not None
         kind = packet.type
-        if kind == ACK:
-            if packet.zxid & 0xFFFFFFFF and self._unacked:
-                self._unacked -= 1
-                self._unacked_since = server.now if self._unacked else None
-            if not self.is_observer:
-                server.acknowledged(self.sid, packet.zxid)
-        elif kind == PING:
+        if kind == PING:
             self._leader.confirmation.answered(self.sid, packet.zxid)
             for session, timeout_ms in decode_touched(packet.data):
                 server.touched(session, timeout_ms)
@@ -239,6 +243,16 @@ class LearnerHandler:
             self._forwarded(packet)
         else:
             logger.warning("learner %d sent an unexpected %s", self.sid, packet.name)
+
+    def _acknowledged(self, zxids: list[int]) -> None:
+        server = self._leader.server
+        assert server is not None
+        logged = sum(1 for zxid in zxids if zxid & 0xFFFFFFFF)
+        if logged and self._unacked:
+            self._unacked = max(0, self._unacked - logged)
+            self._unacked_since = server.now if self._unacked else None
+        if not self.is_observer:
+            server.acknowledged(self.sid, zxids)
 
     def _forwarded(self, packet: QuorumPacket) -> None:
         server = self._leader.server

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from zkpy import opcodes
-from zkpy.errors import MarshallingError, ProtocolError
+from zkpy.errors import CommitMismatch, MarshallingError, ProtocolError
 from zkpy.pipeline import sessions
 from zkpy.pipeline.decode import check_body
 from zkpy.pipeline.readgate import ReadGate
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.zookeeperserver import ASKED, Client
-from zkpy.quorum.packets import ACK, READS_CXID, ForwardedRequest, QuorumPacket, revalidate
+from zkpy.quorum.packets import ACK, READS_CXID, ForwardedRequest, encode_bare, revalidate
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
@@ -85,7 +85,7 @@ class LearnerServer(QuorumServer):
         self.committed_log: Final = committed_log
         self._pending: deque[Request] = deque()
         self._syncs: deque[Request | int] = deque()
-        self._proposals: deque[tuple[Request, int | None]] = deque()
+        self._proposals: deque[Request] = deque()
         self._answered: set[Request] = set()
         self._revalidating: dict[int, deque[tuple[Client, int]]] = {}
         self.last_queued = max(self.tree.last_zxid, epoch << 32)
@@ -181,56 +181,66 @@ class LearnerServer(QuorumServer):
             self.last_queued = zxid
             request.txn = logged.txn
             request.payload = payload
+            if logged.digest_version == VERSION and self.tree.digest_enabled:
+                request.digest = logged.digest
         self.outstanding += 1
-        digest = logged.digest if logged.digest_version == VERSION else None
-        self._proposals.append((request, digest))
+        self._proposals.append(request)
         self.sync.submit(request)
 
     def durable(self, batch: list[Request]) -> None:
         """Acknowledge what is in the log for good."""
         if self._acknowledges and not self.ended:
-            for request in batch:
-                assert request.header is not None
-                self._send(QuorumPacket(ACK, request.header.zxid).encode())
-
-    def next_to_commit(self) -> int | None:
-        """The oldest proposal's zxid."""
-        if not self._proposals:
-            return None
-        header = self._proposals[0][0].header
-        assert header is not None
-        return header.zxid
+            self._send(encode_bare(ACK, [r.header.zxid for r in batch if r.header is not None]))
 
     def next_config(self, zxid: int) -> str | None:
         """The configuration that the oldest proposal makes; None: it makes none, or is not *zxid*."""
-        if self.next_to_commit() != zxid:
+        if not self._proposals:
             return None
-        txn = self._proposals[0][0].txn
-        if isinstance(txn, SetData) and txn.type == opcodes.RECONFIG:
+        request = self._proposals[0]
+        txn = request.txn
+        assert request.header is not None
+        if request.header.zxid == zxid and isinstance(txn, SetData) and txn.type == opcodes.RECONFIG:
             return (txn.data or b"").decode("utf-8", "replace")
         return None
 
-    def committed_next(self) -> None:
-        """Carry out the oldest proposal; if a local client asked for it, it is answered."""
-        request, digest = self._proposals.popleft()
-        header = request.header
-        assert header is not None
-        if request.txn is None:
-            self.commit([request])
-            return
-        pending = self._pending
-        if pending:
-            own = pending[0]
-            if _is_outcome(request, own):
-                pending.popleft()
-                own.header, own.txn, own.payload = header, request.txn, request.payload
+    def commit_proposals(self, zxids: Iterable[int]) -> None:
+        """Carry out the oldest proposals, whose zxids these are, and answer local clients who asked for them.
+
+        Raises:
+            CommitMismatch: a commit is not of the oldest pending proposal.
+            ProtocolError: what was committed leaves a gap.
+        """
+        proposals, pending, answered = self._proposals, self._pending, self._answered
+        batch: list[Request] = []
+        mismatch = None
+        for zxid in zxids:
+            if not proposals:
+                logger.warning("Committing 0x%x without seeing a proposal", zxid)
+                continue
+            request = proposals[0]
+            header = request.header
+            assert header is not None
+            if header.zxid != zxid:
+                mismatch = f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{header.zxid:x}"
+                break
+            proposals.popleft()
+            if pending and request.txn is not None and _is_outcome(request, pending[0]):
+                own = pending.popleft()
+                own.header, own.txn = header, request.txn
+                own.payload, own.digest = request.payload, request.digest
                 request = own
                 self.outstanding -= 1
-        self.commit([request])
-        self.committed_log.add(header.zxid, request.payload)
-        if digest is not None and self.tree.digest_enabled and digest != self.tree.digest & (1 << 64) - 1:
-            self.digest_mismatch(header.zxid)
-        self._advance()
+            batch.append(request)
+            while answered and pending and pending[0] in answered:
+                answered.discard(pending[0])
+                batch.append(pending.popleft())
+        self.commit(batch)
+        for request in batch:
+            if request.txn is not None:
+                assert request.header is not None
+                self.committed_log.add(request.header.zxid, request.payload)
+        if mismatch is not None:
+            raise CommitMismatch(mismatch)
 
     def digest_mismatch(self, zxid: int) -> None:
         """Count it: a Java leader's digests are wrong after some odd creates."""
@@ -240,7 +250,7 @@ class LearnerServer(QuorumServer):
 
     def uncommitted(self) -> list[Request]:
         """What is in the log and not in the tree, in order: for the time after this role."""
-        return [request for request, _ in self._proposals if request.txn is not None]
+        return [request for request in self._proposals if request.txn is not None]
 
     # -- sessions ------------------------------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ Authinfo = tuple[tuple[str, str], ...]
 """The (scheme, id) pairs of the client whose request is forwarded."""
 
 _HEAD: Final = Struct(">iqi")
+_BARE: Final = Struct(">iqii")
 _INT: Final = Struct(">i")
 _SESSION_TIMEOUT: Final = Struct(">qi")
 _SESSION_VALID: Final = Struct(">qb")
@@ -132,6 +133,17 @@ class QuorumPacket:
         return f"<{self.name} 0x{self.zxid:x} {size}>"
 
 
+def encode_proposal(zxid: int, payload: bytes) -> bytes:
+    """A PROPOSAL's bytes on the wire."""
+    return b"".join((_HEAD.pack(PROPOSAL, zxid, len(payload)), payload, NULL))
+
+
+def encode_bare(kind: int, zxids: Iterable[int]) -> bytes:
+    """Packets of one type without data, such as ACK or COMMIT, one for each zxid."""
+    pack = _BARE.pack
+    return b"".join([pack(kind, zxid, -1, -1) for zxid in zxids])
+
+
 class PacketReader:
     """Cuts packets out of a stream that arrives in arbitrary chunks.
 
@@ -139,13 +151,14 @@ class PacketReader:
     announced length is checked against *limit_bytes* and costs nothing.
     """
 
-    __slots__ = ("_arrived", "_need", "_start", "limit_bytes")
+    __slots__ = ("_arrived", "_ids", "_need", "_start", "limit_bytes")
 
     def __init__(self, limit_bytes: int = PACKET_LIMIT_BYTES) -> None:
         self.limit_bytes: Final = limit_bytes
         self._arrived = bytearray()
         self._start = 0  # of the first packet that was not taken yet
         self._need = 20  # that packet has at least so many bytes
+        self._ids: tuple[bytes, Authinfo] | None = None  # the last ones: clients are few, requests many
 
     @property
     def pending_bytes(self) -> int:
@@ -179,7 +192,12 @@ class PacketReader:
         authinfo: Authinfo | None = None
         pos = end + 4
         count: int = _INT.unpack_from(arrived, end)[0]
-        if count != -1:
+        if count == -1:
+            pass
+        elif self._ids is not None and arrived.startswith(self._ids[0], end):
+            authinfo = self._ids[1]
+            pos = end + len(self._ids[0])
+        else:
             if not 0 <= count <= IDS_MAX:
                 raise ProtocolError(f"peer announced {count} identities in a packet")
             strings: list[str] = []
@@ -190,6 +208,7 @@ class PacketReader:
                 text, pos = found
                 strings.append(text)
             authinfo = tuple(zip(strings[::2], strings[1::2], strict=True))
+            self._ids = bytes(memoryview(arrived)[end:pos]), authinfo
         data = None if size < 0 else bytes(memoryview(arrived)[begin:end])
         self._start = pos
         self._need = 20

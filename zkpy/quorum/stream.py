@@ -38,6 +38,8 @@ class PacketStream:
         self._out: list[bytes] = []
         self._wake = trio.Event()
         self.timeout_s = timeout_s
+        self._watched = False
+        self._heard = 0.0
 
     def send(self, data: bytes) -> None:
         """Queue bytes behind everything queued before."""
@@ -70,16 +72,38 @@ class PacketStream:
         """Put back what followed the raw bytes."""
         self._reader.unread(data)
 
+    async def watch(self) -> None:
+        """See to the time-out until cancelled, so that `receive` need not, which makes it cheaper.
+
+        Raises:
+            Disconnected: the other side was silent for too long.
+        """
+        self._watched = True
+        self._heard = trio.current_time()
+        while (left_s := self._heard + self.timeout_s - trio.current_time()) > 0:
+            await trio.sleep(left_s)
+        raise self._silent()
+
+    def _silent(self) -> Disconnected:
+        return Disconnected(f"nothing came for {self.timeout_s:g} s")
+
     async def _some(self) -> bytes:
-        with trio.move_on_after(self.timeout_s):
-            try:
-                data = await self._connection.receive_some(CHUNK_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise Disconnected(str(error) or "connection lost") from None
-            if not data:
-                raise Disconnected("connection closed")
+        if self._watched:
+            data = await self._receive()
+            self._heard = trio.current_time()
             return data
-        raise Disconnected(f"nothing came for {self.timeout_s:g} s")
+        with trio.move_on_after(self.timeout_s):
+            return await self._receive()
+        raise self._silent()
+
+    async def _receive(self) -> bytes:
+        try:
+            data = await self._connection.receive_some(CHUNK_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise Disconnected(str(error) or "connection lost") from None
+        if not data:
+            raise Disconnected("connection closed")
+        return data
 
     async def flushed(self) -> None:
         """Send what is queued; for the time before `write` runs."""

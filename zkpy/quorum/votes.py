@@ -115,10 +115,12 @@ class FastLeaderElection:
         "_min_ms",
         "_multi_address",
         "_received",
+        "_reminded",
         "_sid",
         "_supporters",
         "_timeout_ms",
         "current_vote",
+        "gone",
         "observer",
         "proposal",
         "round",
@@ -147,8 +149,11 @@ class FastLeaderElection:
         self._received: dict[int, Vote] = {}  # by sender, of this round
         self._supporters: frozenset[int] = frozenset()
         self._elsewhere: dict[int, Vote] = {}  # by sender, who follows or leads, of any round
+        self._reminded: set[int] = set()
         self._finalizing = False
         self._timeout_ms = min_interval_ms
+        self.gone: frozenset[int] = frozenset()
+        """Servers that were connected and cannot be reached: a decision does not wait for their votes."""
         self.observer = observer
         self.state = PeerState.LOOKING
         self.round = 0
@@ -163,6 +168,7 @@ class FastLeaderElection:
         self.round += 1
         self._received.clear()
         self._elsewhere.clear()
+        self._reminded.clear()
         self._finalizing = False
         self._timeout_ms = self._min_ms
         if self._sid in self._configs.committed.voters:
@@ -199,10 +205,15 @@ class FastLeaderElection:
                 if self.state is PeerState.LEADING and sid in self._supporters:
                     out.append(Deserted(sid))
             return out
-        behind = n.state is PeerState.LOOKING and n.election_epoch < self.round and sid != self._sid
-        if behind and votes:  # else that server would answer what it cannot count
+        asks = n.state is PeerState.LOOKING and sid != self._sid
+        if asks and votes and self._behind(sid, n):  # without a vote it would answer what it cannot count
             out.append(Send((sid,), self._message(self.proposal, self.round, self.state)))
         return out + self._look(sid, n)
+
+    def on_lost(self) -> list[Action]:
+        """There are more servers in ``gone``: perhaps nobody is left to wait for."""
+        looks = self.state is PeerState.LOOKING
+        return [Wait(0)] if looks and self._finalizing and not self._finalize_wait() else []
 
     def on_timeout(self, any_queue_empty: bool) -> list[Action]:
         """Nothing came within the last `Wait`. *any_queue_empty*: some peer was sent everything."""
@@ -237,7 +248,7 @@ class FastLeaderElection:
         vote = Vote(n.leader, n.zxid, n.election_epoch, n.peer_epoch, n.state, n.version)
         if self._finalizing:
             if not self._beats(vote, self.proposal):
-                return [Wait(self._finalize_ms)]
+                return [Wait(self._finalize_wait())]
             self._finalizing = False
         if n.leader in voters:
             if n.state is PeerState.LOOKING:
@@ -253,6 +264,7 @@ class FastLeaderElection:
         if vote.round > self.round:
             self.round = vote.round
             self._received.clear()
+            self._reminded.clear()
             best = vote if self._beats(vote, self._initial) else self._initial
             out = self._advertise(best)
         elif vote.round == self.round and self._beats(vote, self.proposal):
@@ -293,7 +305,28 @@ class FastLeaderElection:
 
     def _tally(self) -> list[Action]:
         self._finalizing = self._has_quorum(self._received, self.proposal)
-        return [Wait(self._finalize_ms if self._finalizing else self._timeout_ms)]
+        return [Wait(self._finalize_wait() if self._finalizing else self._timeout_ms)]
+
+    def _finalize_wait(self) -> int:
+        """How long a better vote may still turn up (ms): not at all when all who can vote agree."""
+        for sid in self._configs.voters() - self.gone:
+            vote = self._received.get(sid)
+            if vote is None or not vote.matches(self.proposal):
+                return self._finalize_ms
+        return 0
+
+    def _behind(self, sid: int, n: Notification) -> bool:
+        """Whether a peer that looks should be told our vote: it is in an older round, or has a worse vote.
+
+        The latter once a round: it may have been sent ours while it still had a role, and dropped it.
+        """
+        if n.election_epoch != self.round:
+            return n.election_epoch < self.round
+        mine = (self.proposal.epoch, self.proposal.zxid, self.proposal.leader)
+        if sid in self._reminded or (n.peer_epoch, n.zxid, n.leader) >= mine:
+            return False
+        self._reminded.add(sid)
+        return True
 
     def _decide(self, vote: Vote) -> Decided:
         if vote.leader == self._sid:

@@ -16,7 +16,7 @@ from zkpy.errors import MarshallingError
 from zkpy.jute import archive
 from zkpy.jute.archive import NULL, buffer, pack_int, read_buffer, read_count, read_int, read_long
 from zkpy.jute.archive import acls as encode_acl
-from zkpy.tree.acl import AclEntry
+from zkpy.tree.acl import ALL, AclEntry
 from zkpy.tree.znode import CONTAINER_OWNER, TTL_MAX, ZNode, ttl_owner
 
 HEADER: Final = Struct(">qiqqi")
@@ -351,7 +351,12 @@ def _path(data: bytes, pos: int) -> tuple[bytes, int]:
     return path, pos
 
 
+_OPEN: Final[tuple[AclEntry, ...]] = ((ALL, "world", "anyone"),)
+
+
 def _acl(data: bytes, pos: int) -> tuple[tuple[AclEntry, ...], int]:
+    if data.startswith(archive.OPEN_ENCODED, pos):
+        return _OPEN, pos + len(archive.OPEN_ENCODED)
     count, pos = read_count(data, pos, 12)
     entries: list[AclEntry] = []
     for _ in range(count or 0):
