@@ -18,6 +18,7 @@ from zkpy.pipeline.request import Request
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.quorum.acks import Proposals
 from zkpy.quorum.leader import Leader
+from zkpy.quorum.quorumconfig import QuorumConfig
 
 KEYS = [f"/k{number}" for number in range(4)]
 BACK_LIMIT_S = 120.0
@@ -302,11 +303,13 @@ def observed(history: History) -> Iterator[None]:
         history.moment("leader")
         serve(leader, nursery)
 
-    def proposed(proposals: Proposals, zxid: int, payload: bytes) -> None:
+    def proposed(
+        proposals: Proposals, zxid: int, payload: bytes, reconfig: QuorumConfig | None = None
+    ) -> None:
         if zxid in history.proposed:
             raise Violation(f"0x{zxid:x} is proposed twice")
         history.proposed[zxid] = payload
-        propose(proposals, zxid, payload)
+        propose(proposals, zxid, payload, reconfig)
 
     hooks = (ZooKeeperServer, "commit"), (Leader, "_serve"), (Proposals, "propose")
     for (owner, name), hook in zip(hooks, (committed, served, proposed), strict=True):
