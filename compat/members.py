@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
 
 from compat import txnlogs, wire
 from compat.ensemble import Ensemble
@@ -87,6 +89,38 @@ def client(address: str, timeout_s: float = 10.0) -> KazooClient:
     return made
 
 
+class Writer:
+    """Creates znodes one after another through all members, and knows which were acknowledged."""
+
+    def __init__(self, hosts: str, path: str) -> None:
+        self._client = client(hosts)
+        self._path = path
+        self._client.ensure_path(path)
+        self.acknowledged: list[str] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        count = 0
+        while not self._stopped.is_set():
+            path = f"{self._path}/{count}"
+            count += 1
+            try:
+                self._client.create(path, b"x")
+            except KazooException:
+                time.sleep(0.02)
+            else:
+                self.acknowledged.append(path)
+
+    def stop(self) -> list[str]:
+        self._stopped.set()
+        self._thread.join()
+        self._client.stop()
+        self._client.close()
+        return self.acknowledged
+
+
 def tree(address: str) -> dict[str, object]:
     """Every path with data, Stat and ACL, as an independent client sees them at one member."""
     reader = client(address)
@@ -109,18 +143,31 @@ def tree(address: str) -> dict[str, object]:
         reader.close()
 
 
-def same_trees(ensemble: Ensemble, numbers: Iterable[int] | None = None) -> int:
-    """All members show the same; gives the number of znodes."""
+def same_trees(ensemble: Ensemble, numbers: Iterable[int] | None = None, *, same_config: bool = True) -> int:
+    """All members show the same; gives the number of znodes.
+
+    Without *same_config* each may know the others under different addresses.
+    """
     chosen = list(numbers or ensemble.members)
+    ignored = set() if same_config else {CONFIG}
     first = tree(ensemble.members[chosen[0]].address)
     for number in chosen[1:]:
         other = tree(ensemble.members[number].address)
         different = {path for path in first.keys() | other.keys() if first.get(path) != other.get(path)}
+        different -= ignored
         assert not different, "\n".join(
             f"{path}\n  {chosen[0]}: {first.get(path)}\n  {number}: {other.get(path)}"
             for path in sorted(different)[:5]
         )
     return len(first)
+
+
+def last_zxid(member: ServerProcess) -> int:
+    """What ``srvr`` gives as the zxid of the last transaction."""
+    for line in four_letters(member.port, "srvr").splitlines():
+        if line.startswith("Zxid: "):
+            return int(line.removeprefix("Zxid: "), 16)
+    raise AssertionError(f"{member.address} does not serve")
 
 
 def gauge(member: ServerProcess, name: str) -> str:

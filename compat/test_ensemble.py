@@ -8,8 +8,6 @@ everything; else each part is done where it tells most.
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -17,12 +15,21 @@ from operator import eq
 
 import pytest
 from kazoo.client import KazooClient
-from kazoo.exceptions import BadVersionError, KazooException, NoAuthError, NoNodeError, RolledBackError
+from kazoo.exceptions import BadVersionError, NoAuthError, NoNodeError, RolledBackError
 from kazoo.security import make_acl, make_digest_acl
 
 from compat import wire
 from compat.ensemble import Ensemble, MemberFactory
-from compat.members import TIMEOUT_S, RawSession, client, eventually, gauge, same_logs, same_trees
+from compat.members import (
+    TIMEOUT_S,
+    RawSession,
+    Writer,
+    client,
+    eventually,
+    gauge,
+    same_logs,
+    same_trees,
+)
 from compat.realzk import RealServer
 from compat.zkpyserver import ZkpyServer
 
@@ -179,38 +186,6 @@ def bodies_that_do_not_decode(ensemble: Ensemble) -> None:
         assert session.create(f"/after-garbage-{number}") == 0
         assert session.call(wire.CLOSE_SESSION, b"") == 0
         session.close()
-
-
-class Writer:
-    """Creates znodes one after another through all members, and knows which were acknowledged."""
-
-    def __init__(self, hosts: str, path: str) -> None:
-        self._client = client(hosts)
-        self._path = path
-        self._client.ensure_path(path)
-        self.acknowledged: list[str] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        count = 0
-        while not self._stopped.is_set():
-            path = f"{self._path}/{count}"
-            count += 1
-            try:
-                self._client.create(path, b"x")
-            except KazooException:
-                time.sleep(0.02)
-            else:
-                self.acknowledged.append(path)
-
-    def stop(self) -> list[str]:
-        self._stopped.set()
-        self._thread.join()
-        self._client.stop()
-        self._client.close()
-        return self.acknowledged
 
 
 def the_leader_dies(ensemble: Ensemble) -> int:
