@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import ClassVar
 
 from kazoo.client import KazooClient
@@ -162,6 +163,24 @@ def same_trees(ensemble: Ensemble, numbers: Iterable[int] | None = None, *, same
     return len(first)
 
 
+def the_third_leads(ensemble: Ensemble) -> None:
+    """It does, unless it started so slowly that the others had a leader before.
+
+    Then the leader is killed. A write through the third makes sure that no other voter knows more: after an
+    epoch without one, a voter that came late was sent a tree with a later zxid than those that came early.
+    """
+    if ensemble.leader() == 3:
+        return
+    with closing(client(ensemble.members[3].address)) as third:
+        third.create("/the-third-knows", b"")
+        third.stop()
+    leader = ensemble.leader()
+    ensemble.kill(leader)
+    assert ensemble.leader() == 3
+    ensemble.restart(leader)
+    ensemble.wait_until_serving()
+
+
 def last_zxid(member: ServerProcess) -> int:
     """What ``srvr`` gives as the zxid of the last transaction."""
     for line in four_letters(member.port, "srvr").splitlines():
@@ -209,3 +228,11 @@ def same_logs(ensemble: Ensemble) -> int:
             same = payload == entry or _as_failed(payload) == _as_failed(entry)
             assert same, f"{zxid:x}\n {other}: {payload.hex()}\n {number}: {entry.hex()}"
     return len(payloads)
+
+
+def all_is_equal(ensemble: Ensemble) -> tuple[int, int]:
+    """Trees, logs, and the digests by which Java's members check every transaction."""
+    znodes = same_trees(ensemble)
+    for number, member in ensemble.members.items():
+        assert gauge(member, "digest_mismatches_count") == "0", f"server {number}"
+    return znodes, same_logs(ensemble)

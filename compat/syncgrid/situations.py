@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from compat import wire
 from compat.ensemble import Ensemble, MemberFactory
-from compat.members import RawSession, client, eventually, last_zxid
+from compat.members import RawSession, client, eventually, last_zxid, the_third_leads
 from compat.realzk import RealServer
 from compat.syncgrid.proxy import QuorumProxy
 from compat.zkpyserver import ZkpyServer
@@ -120,11 +120,7 @@ class Prepared:
     def _prepare(self) -> None:
         ensemble = self.ensemble
         ensemble.start()
-        while (leader := ensemble.leader()) != LEADER:  # another one can have been faster at the first start
-            ensemble.kill(leader)
-            ensemble.leader()
-            ensemble.restart(leader)
-            ensemble.wait_until_serving()
+        the_third_leads(ensemble)
         self._write(LEADER, "before", 5)
         ensemble.stop(LEARNER)
         self._write(LEADER, "missed", 10)
