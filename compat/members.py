@@ -15,6 +15,10 @@ from kazoo.exceptions import KazooException
 from compat import txnlogs, wire
 from compat.ensemble import Ensemble
 from compat.process import ServerProcess, four_letters
+from zkpy.persist.txnsnaplog import DataDir
+from zkpy.realports import RealDisk
+from zkpy.tree.datatree import DataTree
+from zkpy.tree.znode import OwnerRules
 
 AUTH = ("digest", "maja:secret")
 CONFIG = "/zookeeper/config"
@@ -230,9 +234,27 @@ def same_logs(ensemble: Ensemble) -> int:
     return len(payloads)
 
 
+def stored(member: ServerProcess) -> tuple[int, int, frozenset[int]]:
+    """What the member would start with: last zxid, the tree's digest, the sessions; it may be running."""
+    with RealDisk() as disk:
+        directory = DataDir(disk, str(member.data), autocreate_dirs=False)
+        restored = directory.restore(lambda: DataTree(OwnerRules()), repair=False)
+    assert not restored.digest_mismatches, f"{member.data}: its log does not lead to the digests in it"
+    return restored.last_zxid, restored.tree.digest, frozenset(restored.tree.sessions)
+
+
+def same_on_disk(ensemble: Ensemble) -> None:
+    """Every member would come back with the same; its log is written a little after a commit is applied."""
+    members = ensemble.members
+    eventually("one zxid everywhere", lambda: len(set(map(last_zxid, members.values()))) == 1)
+    eventually("all of it on every disk", lambda: len(set(map(stored, members.values()))) == 1)
+    assert stored(members[1])[0] == last_zxid(members[1])
+
+
 def all_is_equal(ensemble: Ensemble) -> tuple[int, int]:
     """Trees, logs, and the digests by which Java's members check every transaction."""
     znodes = same_trees(ensemble)
     for number, member in ensemble.members.items():
         assert gauge(member, "digest_mismatches_count") == "0", f"server {number}"
+    same_on_disk(ensemble)
     return znodes, same_logs(ensemble)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from compat.members import Writer, client, eventually, gauge, last_zxid, same_logs, same_trees
+from compat.members import Writer, client, eventually, gauge, same_logs, same_on_disk, same_trees
 from compat.process import ServerProcess
 from compat.syncgrid.conversation import Step
 from compat.syncgrid.proxy import Trap
@@ -163,8 +163,8 @@ def _all_is_well(
             raise Wrong(f"server {number} has {LONELY}, which was never committed")
         if len(names) < 15:
             raise Wrong(f"server {number} lost earlier writes: {names}")
-    eventually("one zxid everywhere", lambda: len(set(map(last_zxid, members.values()))) == 1)
     same_trees(ensemble, same_config=False)
+    same_on_disk(ensemble)
     same_logs(ensemble)
     now = {number: _epochs(member) for number, member in members.items()}
     for number, member in members.items():
