@@ -170,6 +170,8 @@ def _all_is_well(
     for number, member in members.items():
         if gauge(member, "digest_mismatches_count") != "0":
             raise Wrong(f"server {number} has another digest")
+        if member.kind == "zkpy" and "Traceback" in member.log():
+            raise Wrong(f"server {number} has logged a traceback")
         (accepted, current), (accepted_before, current_before) = now[number], epochs[number]
         if accepted < accepted_before or current < current_before or current > accepted:
             raise Wrong(f"server {number}: epochs {epochs[number]} became {now[number]}")
