@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compat compat-long sim compat-mutants faults conformance interchange bench bench-ensemble \
-	cover clean
+.PHONY: help run test lint types compat compat-long sim compat-mutants faults kazoo-cluster sync-grid
+.PHONY: conformance interchange bench bench-ensemble cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -47,6 +47,7 @@ $(VENV)/compat.stamp: $(VENV)/dev.stamp
 compat: $(VENV)/compat.stamp ## the same checks on zkpy and a real ZooKeeper; Java's CLI, Curator, kazoo's suite
 	$(BIN)/python -m pytest -q compat
 	$(BIN)/python -m compat.kazoo_suite --without sasl --without tls
+	$(BIN)/python -m compat.kazoo_suite --cluster 3 --without sasl --without tls -- -k 'connection or election or party'
 
 compat-long: $(VENV)/compat.stamp ## 10,000 generated scripts of 200 steps on zkpy and a real ZooKeeper (about an hour)
 	$(BIN)/python -m compat.generated --scripts 10000 --steps 200
@@ -62,6 +63,12 @@ faults: $(VENV)/compat.stamp ## members killed, stopped and cut off at random; w
 	$(BIN)/python -m compat.faults --members zzzzz --runs 10 --seconds 40
 	$(BIN)/python -m compat.faults --members zjz --runs 10 --seconds 40 --recovery 40
 	$(BIN)/python -m compat.faults --members jzj --runs 5 --seconds 40 --recovery 40
+
+kazoo-cluster: $(VENV)/compat.stamp ## kazoo's whole suite on an ensemble of three (4 minutes)
+	$(BIN)/python -m compat.kazoo_suite --cluster 3 --without sasl --without tls
+
+sync-grid: $(VENV)/compat.stamp ## stop synchronisations between zkpy and Java after each packet, 162 cells (11 minutes)
+	$(BIN)/python -m compat.syncgrid
 
 conformance: $(VENV)/compat.stamp ## run all of that on both servers and write docs/conformance.md (10 to 15 minutes)
 	$(BIN)/python -m compat.conformance --run

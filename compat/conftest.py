@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from compat import realzk
+from compat.ensemble import Ensemble
 from compat.given import leaving_nothing
 from compat.process import ServerProcess, Serving
 from compat.zkpyserver import ZkpyServer
@@ -22,6 +23,9 @@ KINDS: dict[str, Callable[[dict[str, str], dict[str, str]], ServerProcess]] = {
     "zkpy": ZkpyServer,
     "java": realzk.RealServer,
 }
+
+
+_LOG_SIZE = 20_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,6 +76,16 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     return (yield from _without_java(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the members of a test's ensemble have logged; its fixture learns nothing of a failure."""
+    report = yield
+    ensemble = getattr(item, "funcargs", {}).get("ensemble")
+    if report.failed and isinstance(ensemble, Ensemble):
+        report.sections.append(("logs of the members", ensemble.log(_LOG_SIZE)))
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

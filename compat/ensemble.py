@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -147,6 +148,21 @@ class Ensemble:
         if wait:
             self.members[number].wait_until_serving()
 
+    def replace(self, number: int, factory: MemberFactory) -> None:
+        """Put a member of another kind in the place of one which was stopped or killed; it is not started.
+
+        It has the same number, addresses, settings and data.
+        """
+        old = self.members[number]
+        if old.process is not None:
+            raise RuntimeError(f"member {number} is running")
+        new = factory(old.config, old.properties)
+        new.port = old.port
+        shutil.move(old.data, new.data)
+        new.log_path.write_text(old.log())
+        self.members[number] = new
+        old.close()
+
     def stop_all(self) -> None:
         for member in self.members.values():
             member.stop()
@@ -155,14 +171,15 @@ class Ensemble:
         for member in self.members.values():
             member.close()
 
-    def log(self) -> str:
-        """The ends of all members' logs."""
-        return "\n".join(f"-- {number}:\n{member.log()[-4000:]}" for number, member in self.members.items())
+    def log(self, size: int = 4000) -> str:
+        """The ends of all members' logs, *size* characters of each."""
+        return "\n".join(f"-- {number}:\n{member.log()[-size:]}" for number, member in self.members.items())
 
     def __enter__(self) -> Self:
         try:
             self.start()
-        except BaseException:
+        except BaseException as error:
+            error.add_note(self.log())
             self.close()
             raise
         return self

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import ClassVar
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
 
 from compat import txnlogs, wire
 from compat.ensemble import Ensemble
 from compat.process import ServerProcess, four_letters
+from zkpy.persist.txnsnaplog import DataDir
+from zkpy.realports import RealDisk
+from zkpy.tree.datatree import DataTree
+from zkpy.tree.znode import OwnerRules
 
 AUTH = ("digest", "maja:secret")
 CONFIG = "/zookeeper/config"
@@ -87,6 +94,38 @@ def client(address: str, timeout_s: float = 10.0) -> KazooClient:
     return made
 
 
+class Writer:
+    """Creates znodes one after another through all members, and knows which were acknowledged."""
+
+    def __init__(self, hosts: str, path: str) -> None:
+        self._client = client(hosts)
+        self._path = path
+        self._client.ensure_path(path)
+        self.acknowledged: list[str] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        count = 0
+        while not self._stopped.is_set():
+            path = f"{self._path}/{count}"
+            count += 1
+            try:
+                self._client.create(path, b"x")
+            except KazooException:
+                time.sleep(0.02)
+            else:
+                self.acknowledged.append(path)
+
+    def stop(self) -> list[str]:
+        self._stopped.set()
+        self._thread.join()
+        self._client.stop()
+        self._client.close()
+        return self.acknowledged
+
+
 def tree(address: str) -> dict[str, object]:
     """Every path with data, Stat and ACL, as an independent client sees them at one member."""
     reader = client(address)
@@ -109,18 +148,49 @@ def tree(address: str) -> dict[str, object]:
         reader.close()
 
 
-def same_trees(ensemble: Ensemble, numbers: Iterable[int] | None = None) -> int:
-    """All members show the same; gives the number of znodes."""
+def same_trees(ensemble: Ensemble, numbers: Iterable[int] | None = None, *, same_config: bool = True) -> int:
+    """All members show the same; gives the number of znodes.
+
+    Without *same_config* each may know the others under different addresses.
+    """
     chosen = list(numbers or ensemble.members)
+    ignored = set() if same_config else {CONFIG}
     first = tree(ensemble.members[chosen[0]].address)
     for number in chosen[1:]:
         other = tree(ensemble.members[number].address)
         different = {path for path in first.keys() | other.keys() if first.get(path) != other.get(path)}
+        different -= ignored
         assert not different, "\n".join(
             f"{path}\n  {chosen[0]}: {first.get(path)}\n  {number}: {other.get(path)}"
             for path in sorted(different)[:5]
         )
     return len(first)
+
+
+def the_third_leads(ensemble: Ensemble) -> None:
+    """It does, unless it started so slowly that the others had a leader before.
+
+    Then the leader is killed. A write through the third makes sure that no other voter knows more: after an
+    epoch without one, a voter that came late was sent a tree with a later zxid than those that came early.
+    """
+    if ensemble.leader() == 3:
+        return
+    with closing(client(ensemble.members[3].address)) as third:
+        third.create("/the-third-knows", b"")
+        third.stop()
+    leader = ensemble.leader()
+    ensemble.kill(leader)
+    assert ensemble.leader() == 3
+    ensemble.restart(leader)
+    ensemble.wait_until_serving()
+
+
+def last_zxid(member: ServerProcess) -> int:
+    """What ``srvr`` gives as the zxid of the last transaction."""
+    for line in four_letters(member.port, "srvr").splitlines():
+        if line.startswith("Zxid: "):
+            return int(line.removeprefix("Zxid: "), 16)
+    raise AssertionError(f"{member.address} does not serve")
 
 
 def gauge(member: ServerProcess, name: str) -> str:
@@ -162,3 +232,29 @@ def same_logs(ensemble: Ensemble) -> int:
             same = payload == entry or _as_failed(payload) == _as_failed(entry)
             assert same, f"{zxid:x}\n {other}: {payload.hex()}\n {number}: {entry.hex()}"
     return len(payloads)
+
+
+def stored(member: ServerProcess) -> tuple[int, int, frozenset[int]]:
+    """What the member would start with: last zxid, the tree's digest, the sessions; it may be running."""
+    with RealDisk() as disk:
+        directory = DataDir(disk, str(member.data), autocreate_dirs=False)
+        restored = directory.restore(lambda: DataTree(OwnerRules()), repair=False)
+    assert not restored.digest_mismatches, f"{member.data}: its log does not lead to the digests in it"
+    return restored.last_zxid, restored.tree.digest, frozenset(restored.tree.sessions)
+
+
+def same_on_disk(ensemble: Ensemble) -> None:
+    """Every member would come back with the same; its log is written a little after a commit is applied."""
+    members = ensemble.members
+    eventually("one zxid everywhere", lambda: len(set(map(last_zxid, members.values()))) == 1)
+    eventually("all of it on every disk", lambda: len(set(map(stored, members.values()))) == 1)
+    assert stored(members[1])[0] == last_zxid(members[1])
+
+
+def all_is_equal(ensemble: Ensemble) -> tuple[int, int]:
+    """Trees, logs, and the digests by which Java's members check every transaction."""
+    znodes = same_trees(ensemble)
+    for number, member in ensemble.members.items():
+        assert gauge(member, "digest_mismatches_count") == "0", f"server {number}"
+    same_on_disk(ensemble)
+    return znodes, same_logs(ensemble)

@@ -14,9 +14,9 @@ import pytest
 
 from compat import wire
 from compat.ensemble import Ensemble
-from compat.members import eventually, gauge, same_logs, same_trees
+from compat.members import eventually, gauge, same_logs, same_trees, the_third_leads
 from compat.process import ServerProcess, four_letters
-from compat.test_ensemble import KINDS, SETTINGS, the_third_leads
+from compat.test_ensemble import KINDS, SETTINGS
 from compat.wire import CLOSE_SESSION, CREATE, CREATE_CONTAINER, SET_DATA, Script, Session, create_body
 
 LED_BY = {"java": "jzjzj", "zkpy": "jzzzj"}

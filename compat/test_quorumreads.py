@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from compat.ensemble import Ensemble
-from compat.members import client, eventually
-from compat.test_ensemble import KINDS, SETTINGS, the_third_leads
+from compat.members import client, eventually, the_third_leads
+from compat.test_ensemble import KINDS, SETTINGS
 
 
 @pytest.mark.parametrize("case", ["jjz", "zzj"])

@@ -19,10 +19,10 @@ from kazoo.exceptions import ConnectionLoss, SessionExpiredError
 
 from compat import wire
 from compat.ensemble import Ensemble
-from compat.members import CONFIG, RawSession, client, eventually, gauge, same_trees
+from compat.members import CONFIG, RawSession, client, eventually, gauge, same_trees, the_third_leads
 from compat.process import HOST, ServerProcess, four_letters, free_port
 from compat.realzk import RealServer
-from compat.test_ensemble import ALL, KINDS, the_third_leads
+from compat.test_ensemble import ALL, KINDS
 from compat.zkpyserver import ZkpyServer
 
 SUPER = "super:secret"

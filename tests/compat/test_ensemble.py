@@ -157,6 +157,35 @@ def test_members_are_killed_and_restarted() -> None:
     assert not any(server.directory.exists() for server in servers.members.values())
 
 
+class Other(Fake):
+    kind = "other"
+
+
+def test_a_member_is_replaced_by_one_of_another_kind_on_the_same_data() -> None:
+    with Ensemble([Fake] * 3, {"syncLimit": "7"}) as servers:
+        old = servers.members[2]
+        (old.data / "kept").write_text("")
+        with pytest.raises(RuntimeError, match="member 2 is running"):
+            servers.replace(2, Other)
+        servers.stop(2)
+        servers.replace(2, Other)
+        servers.restart(2)
+        new = servers.members[2]
+        assert new.kind == "other"
+        assert (new.address, new.config) == (old.address, old.config)
+        assert servers.mode(2) == "follower" and (new.data / "kept").exists()
+        assert not old.directory.exists()
+    assert not new.directory.exists()
+
+
+def test_when_a_member_does_not_start_all_logs_are_in_the_error() -> None:
+    servers = Ensemble([Fake] * 2)
+    servers.members[2].config["clientPort"] = "none"
+    with pytest.raises(ServerFailed) as failed, servers:
+        pass
+    assert re.search(r"(?s)-- 1:.*-- 2:.*ValueError", "".join(failed.value.__notes__))
+
+
 def test_an_ensemble_exchanges_its_ports_when_one_is_taken(
     monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
