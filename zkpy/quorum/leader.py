@@ -16,6 +16,7 @@ from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
 from zkpy.quorum.learnerhandler import LearnerHandler
 from zkpy.quorum.packets import COMMIT, INFORM, PING, QuorumPacket
+from zkpy.quorum.strangers import Complaints, WaitingRoom
 from zkpy.quorum.stream import Connection
 from zkpy.quorum.verifier import AckSets
 
@@ -55,6 +56,9 @@ class Leader:
         """Registered for PROPOSAL and COMMIT, voters or not, in the order they came."""
         self.observers: list[LearnerHandler] = []
         """Registered for INFORM."""
+        self.newcomers: Final = WaitingRoom()
+        """Connections of which nobody knows yet whether they are learners."""
+        self.complaints: Final = Complaints(logger)
         self.server: LeaderServer | None = None
 
     # -- the leadership ------------------------------------------------------------------------------------

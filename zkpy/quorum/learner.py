@@ -44,7 +44,7 @@ from zkpy.quorum.packets import (
     ping_reply,
 )
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
-from zkpy.tree.txns import decode_payload
+from zkpy.tree.txns import Logged, decode_payload
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -146,7 +146,7 @@ class Learner:
             case learnersync.ApplyUnlogged(zxid, payload):
                 context.volatile = True
                 if zxid > tree.last_zxid:  # else the tree was sent with it
-                    self._apply(zxid, payload)
+                    self._apply(_decoded(zxid, payload), payload)
             case learnersync.WriteSnapshot():
                 if context.storage is not None:
                     await self._announce_epoch(tree.last_zxid >> 32)
@@ -205,19 +205,19 @@ class Learner:
         context.replace_tree(tree)
         logger.info("received a tree of %d znodes at 0x%x", len(tree.nodes), zxid)
 
-    def _apply(self, zxid: int, payload: bytes) -> None:
+    def _apply(self, logged: Logged, payload: bytes) -> None:
         tree = self.context.tree
-        logged = decode_payload(payload)
         tree.apply(logged.header, logged.txn)
         tree.changes.clear()
-        self.context.committed_log.add(zxid, payload)
+        self.context.committed_log.add(logged.header.zxid, payload)
 
     async def _log_and_apply(self, transactions: list[learnersync.Txn]) -> None:
         storage = self.context.storage
         for zxid, payload in transactions:
+            logged = _decoded(zxid, payload)  # nothing is stored that could not be read back
             if storage is not None:
                 storage.log.append(zxid, payload)
-            self._apply(zxid, payload)
+            self._apply(logged, payload)
         if storage is not None:
             storage.log.flush()
             await storage.log.commit()
@@ -281,7 +281,7 @@ class Learner:
             server.propose(packet.zxid, payload)
             self._commit(packet.zxid)
         else:
-            logger.warning("the leader sent an unexpected %s", packet.name)
+            raise ProtocolError(f"the leader sent {packet.name}, which no leader sends here")
 
     def _commit(self, zxid: int) -> None:
         server = self.server
@@ -293,3 +293,11 @@ class Learner:
             raise CommitMismatch(f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{expected:x}")
         else:
             server.committed_next()
+
+
+def _decoded(zxid: int, payload: bytes) -> Logged:
+    """Raises ProtocolError, MarshallingError."""
+    logged = decode_payload(payload)
+    if logged.header.zxid != zxid:
+        raise ProtocolError(f"proposal 0x{zxid:x} holds transaction 0x{logged.header.zxid:x}")
+    return logged

@@ -59,6 +59,8 @@ class LearnerHandler:
         self._connection: Final = connection
         self.stream: Final = PacketStream(connection, context.packet_limit, context.init_limit_s)
         self.sid = -1
+        self._host: Final = connection.peer[0]
+        self._introduced = False
         self.is_observer = False
         self._owner: Elsewhere = Elsewhere(-1)
         self._heard = context.clock()
@@ -94,16 +96,31 @@ class LearnerHandler:
         """Serve the learner; returns when its connection is over, whatever the reason."""
         try:
             with self._scope:
+                self._leader.newcomers.enter(self._scope)
                 async with trio.open_nursery() as nursery:
                     await self._discover()
                     await self._synchronise(nursery)
+                    self._leader.newcomers.leave(self._scope)
                     await self._requests()
-        except* (Disconnected, ProtocolError, MarshallingError, trio.BrokenResourceError) as group:
+        except* Disconnected as group:
             for error in _leaves(group):
-                logger.info("learner %d: %s", self.sid, error)
+                logger.info("%s: %s", self._name(), error)
+        except* (ProtocolError, MarshallingError) as group:
+            for error in _leaves(group):
+                self._complain(f"is disconnected: {error}")
         finally:
+            self._leader.newcomers.leave(self._scope)
             with trio.CancelScope(shield=True), trio.move_on_after(1):
                 await self._connection.aclose()
+
+    def _name(self) -> str:
+        """For the log."""
+        if self._introduced:
+            return f"learner {self.sid} at {self._host}"
+        return f"the quorum connection from {self._host}"
+
+    def _complain(self, what: str) -> None:
+        self._leader.complaints.tell(self._host, f"{self._name()} {what}")
 
     async def _discover(self) -> None:
         leader = self._leader
@@ -114,6 +131,7 @@ class LearnerHandler:
         if info.sid == leader.sid:
             raise ProtocolError(f"it says it is server {info.sid}, as we are")
         self.sid = info.sid
+        self._introduced = True
         self._owner = Elsewhere(info.sid)
         self.is_observer = first.type == OBSERVERINFO
         committed = leader.context.configs.committed.version
@@ -121,6 +139,8 @@ class LearnerHandler:
             raise ProtocolError(f"it has the newer configuration 0x{info.config_version:x}")
         if info.protocol_version < PROTOCOL_VERSION:
             raise ProtocolError("it speaks a protocol from before 3.4")
+        if leader.context.configs.committed.member(info.sid) is not None:
+            leader.newcomers.leave(self._scope)
         logger.info("%s %d has come", "observer" if self.is_observer else "follower", self.sid)
         epoch = await leader.learn_epoch(self.sid, first.zxid >> 32)
         self.stream.send(leader_info(epoch).encode())
@@ -219,6 +239,8 @@ class LearnerHandler:
         assert server is not None
         kind = packet.type
         if kind == ACK:
+            if packet.zxid > server.proposals.last_proposed:
+                raise ProtocolError(f"it acknowledges 0x{packet.zxid:x}, which was never proposed")
             if packet.zxid & 0xFFFFFFFF and self._unacked:
                 self._unacked -= 1
                 self._unacked_since = server.now if self._unacked else None
@@ -234,7 +256,7 @@ class LearnerHandler:
         elif kind == REQUEST:
             self._forwarded(packet)
         else:
-            logger.warning("learner %d sent an unexpected %s", self.sid, packet.name)
+            raise ProtocolError(f"it sent {packet.name}, which no learner sends here")
 
     def _forwarded(self, packet: QuorumPacket) -> None:
         server = self._leader.server
@@ -247,7 +269,7 @@ class LearnerHandler:
             server.submit(Request(client, forwarded.session, forwarded.cxid, op, b"", (), server.now))
             return
         if op not in _FORWARDABLE:
-            logger.warning("learner %d forwarded operation %d", self.sid, op)
+            self._complain(f"forwarded operation {op}, which is no write")
             return
         frame = forwarded.body if op == opcodes.CREATE_SESSION else bytes(8) + forwarded.body
         identities = packet.authinfo or ()
