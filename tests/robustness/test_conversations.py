@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from traceback import format_exception
 
 import pytest
 import trio
@@ -39,11 +40,14 @@ OVER_S = (INIT_LIMIT + SYNC_LIMIT + 2) * TICK_S
 
 
 @contextmanager
-def reported(number: int) -> Iterator[None]:
+def reported(number: int, zoo: Zoo | None = None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
         error.add_note(f"input {number} of seed {SEED}")
+        for member in zoo.members.values() if zoo is not None else ():
+            if member.error is not None:
+                error.add_note(f"member {member.sid} has ended: {format_exception(member.error)}")
         raise
 
 
@@ -86,7 +90,7 @@ async def test_an_ensemble_survives_what_comes_in(
         await zoo.serve()
         for start in range(0, 2000 * TIMES, BATCH):
             for number in range(start, start + BATCH):
-                with reported(number):
+                with reported(number, zoo):
                     r.seed(SEED * 1_000_003 + number)
                     if port == "election":
                         sid = r.choice((1, 2, 3))
@@ -95,12 +99,12 @@ async def test_an_ensemble_survives_what_comes_in(
                         maker.make(number)
                         last = zoo.members[3].tree.last_zxid
                         await said(zoo, ("h3", 25023), conversations.learner(r, maker, last), r)
-            with reported(start + BATCH):
+            with reported(start + BATCH, zoo):
                 await trio.sleep(OVER_S)
                 await unharmed(zoo, start)
         assert not [record for record in caplog.records if record.exc_info]
         minutes = trio.current_time() / 60
-        assert len(caplog.records) < 60 + 12 * minutes
+        assert len(caplog.records) < 60 + 18 * minutes  # five a minute and member
 
 
 class Follower:
@@ -147,7 +151,8 @@ class Follower:
             tree = store.restore(lambda: new_tree(self.config))
         except CorruptLogError as error:
             # A tree may come without an ACL that a later transaction brings: it cannot be refused for that.
-            assert "ACLs" in str(error)
+            if "ACLs" not in str(error):
+                raise
         else:
             EpochFiles(self.disk, store.dirs.snap_dir).load(tree.last_zxid)
         store.close()

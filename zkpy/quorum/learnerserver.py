@@ -18,7 +18,7 @@ from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.digest import VERSION
 from zkpy.tree.txns import decode_payload
-from zkpy.zxid import follows
+from zkpy.zxid import continues
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -139,7 +139,7 @@ class LearnerServer(ZooKeeperServer):
         request = Request(None, header.client_id, header.cxid, opcodes.NOTIFICATION, b"", (), self.now)
         request.header = header
         if zxid > self._known:
-            if not follows(self.last_queued, zxid):
+            if not continues(self.last_queued, zxid):
                 raise ProtocolError(f"proposal 0x{zxid:x} after 0x{self.last_queued:x}")
             self.last_queued = zxid
             request.txn = logged.txn

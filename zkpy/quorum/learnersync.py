@@ -35,7 +35,7 @@ from zkpy.quorum.packets import (
     QuorumPacket,
     decode_designated,
 )
-from zkpy.zxid import counter_of, follows
+from zkpy.zxid import continues, counter_of
 
 Txn = tuple[int, bytes]
 """(zxid, payload as it is logged and sent)."""
@@ -238,7 +238,7 @@ class LearnerSync:
         return ReadSnapshot(zxid)
 
     def _propose(self, zxid: int, payload: bytes | None) -> list[Action]:
-        if self._previous is not None and not follows(self._previous, zxid):
+        if self._previous is not None and not continues(self._previous, zxid):
             raise ProtocolError(f"proposal 0x{zxid:x} after 0x{self._previous:x}")
         if payload is None:
             raise ProtocolError(f"proposal 0x{zxid:x} without a transaction")
