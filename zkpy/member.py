@@ -70,6 +70,7 @@ async def member(
             OwnerRules(config.extended_types_enabled, config.emulate_353_ttl), config.digest_enabled
         ),
         serve=serve,
+        facts=service.facts,
         is_observer=sid not in configs.committed.voters,
         config_text=configs.committed.text().encode(),
     )

@@ -130,6 +130,7 @@ class Follower:
             random=random.Random(1),
             new_tree=DataTree,
             serve=lambda server: None,
+            facts=member.service.facts,
         )
 
     async def follow(self, stream: trio.abc.Stream) -> None:
@@ -138,7 +139,7 @@ class Follower:
         async def connect() -> MemoryStream:
             return MemoryStream(stream, ("leader", 1))
 
-        await Learner(self.context, connect, lambda epoch: None).run()
+        await Learner(self.context, 2, connect, lambda epoch: None).run()
 
     def opens_again(self) -> None:
         """What is on the disk is something to start from."""

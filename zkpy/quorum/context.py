@@ -12,6 +12,7 @@ from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.ports import MonotonicClock, Random, WallClock
 from zkpy.quorum.quorumconfig import Configs
 from zkpy.quorum.syncplan import CommittedLog, DiskHistory
+from zkpy.server.facts import ServerFacts
 from zkpy.tree.datatree import DataTree
 
 
@@ -74,6 +75,8 @@ class Context:
     new_tree: Callable[[], DataTree]
     serve: Callable[[ZooKeeperServer], None]
     """Admit clients to this server."""
+    facts: ServerFacts
+    """Where what happens between servers is counted."""
     is_observer: bool = False
     volatile: bool = False
     """The tree came from a leader and is not stored yet: of no use once that leader is left."""

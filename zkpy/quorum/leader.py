@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from zkpy.errors import ProtocolError
+from zkpy.quorum import gauges
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
@@ -99,7 +100,10 @@ class Leader:
             committed_log=context.committed_log,
             broadcast=self._broadcast,
             announce=self._announce,
+            facts=context.facts,
         )
+        serving_since = context.clock()
+        context.facts.gauges = lambda: gauges.of_leader(self, serving_since)
         if context.storage is not None:
             context.storage.attach(server)
         nursery.start_soon(server.sync.run)

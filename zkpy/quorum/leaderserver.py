@@ -14,6 +14,7 @@ from zkpy.pipeline.zookeeperserver import Client, ZooKeeperServer
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.packets import PROPOSAL, QuorumPacket
 from zkpy.quorum.syncplan import CommittedLog
+from zkpy.server.facts import ServerFacts
 from zkpy.tree.acl import Identities
 from zkpy.tree.datatree import Result
 
@@ -72,6 +73,7 @@ class LeaderServer(ZooKeeperServer):
         committed_log: CommittedLog,
         broadcast: Callable[[bytes], None],
         announce: Callable[[list[Commit]], None],
+        facts: ServerFacts,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, server_id=sid, **kwargs)
@@ -80,6 +82,7 @@ class LeaderServer(ZooKeeperServer):
         self.committed_log: Final = committed_log
         self._broadcast: Final = broadcast
         self._announce: Final = announce
+        self._facts: Final = facts
         self._pipeline: deque[Request] = deque()
         self._committing = False
         self.proposal_sizes: tuple[int, int, int] = (-1, -1, -1)
@@ -112,6 +115,7 @@ class LeaderServer(ZooKeeperServer):
         size = len(request.payload)
         _, least, most = self.proposal_sizes
         self.proposal_sizes = (size, size if least < 0 else min(least, size), max(most, size))
+        self._facts.count("proposal_count")
         self.proposals.propose(zxid, request.payload)
         self._broadcast(QuorumPacket(PROPOSAL, zxid, request.payload).encode())
         self.sync.submit(request)
@@ -132,6 +136,7 @@ class LeaderServer(ZooKeeperServer):
 
     def _commit(self, commits: list[Commit]) -> None:
         if commits:
+            self._facts.count("commit_count", len(commits))
             self._announce(commits)
             self._advance()
 
@@ -152,10 +157,16 @@ class LeaderServer(ZooKeeperServer):
                 self.commit(batch)
                 for request in batch:
                     if request.header is not None:
+                        waited_ms = int((self.now - request.started) * 1000)
+                        self._facts.observe_often("quorum_ack_latency", waited_ms)
                         self.committed_log.add(request.header.zxid, request.payload)
                         self.proposals.applied(request.header.zxid)
         finally:
             self._committing = False
+
+    def pending_syncs(self) -> int:
+        """Syncs that wait for what was proposed before them."""
+        return sum(request.op == opcodes.SYNC for request in self._pipeline)
 
     def uncommitted(self) -> list[Request]:
         """What is in the log and not in the tree, in order: for the time after this leadership."""
@@ -175,6 +186,7 @@ class LeaderServer(ZooKeeperServer):
 
     def revalidate(self, session_id: int, timeout_ms: int, owner: Elsewhere) -> bool:
         """A session's client has come to a learner: it moves there if it is alive."""
+        self._facts.count("revalidate_count")
         session = self.tracker.get(session_id)
         if session is None or session.closing:
             return False

@@ -18,7 +18,7 @@ from zkpy.errors import (
 )
 from zkpy.persist.snapshot import SnapshotError, load_tree
 from zkpy.persist.treescan import TreeScanner
-from zkpy.quorum import learnersync
+from zkpy.quorum import gauges, learnersync
 from zkpy.quorum.context import SIGNATURE, Context
 from zkpy.quorum.epochs import answer_leader_info
 from zkpy.quorum.learnerserver import LearnerServer
@@ -44,6 +44,7 @@ from zkpy.quorum.packets import (
     ping_reply,
 )
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
+from zkpy.server.facts import Gauges
 from zkpy.tree.txns import Logged, decode_payload
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -56,12 +57,20 @@ class LeftLeader(Exception):
 
 
 class Learner:
-    """One time of following a leader. *connect* opens the quorum connection, *synced* is told the epoch."""
+    """One time of following a leader, server *master*.
+
+    *connect* opens the quorum connection, *synced* is told the epoch.
+    """
 
     def __init__(
-        self, context: Context, connect: Callable[[], Awaitable[Connection]], synced: Callable[[int], None]
+        self,
+        context: Context,
+        master: int,
+        connect: Callable[[], Awaitable[Connection]],
+        synced: Callable[[int], None],
     ) -> None:
         self.context: Final = context
+        self.master: Final = master
         self._connect: Final = connect
         self._on_synced: Final = synced
         self.server: LearnerServer | None = None
@@ -126,6 +135,7 @@ class Learner:
 
     async def _synchronise(self, epoch: int, nursery: trio.Nursery) -> None:
         sync = LearnerSync(epoch, self.context.tree.last_zxid)
+        began = self.context.clock()
         while not sync.done:
             packet = await self._stream.receive()
             try:
@@ -134,6 +144,8 @@ class Learner:
                 raise SyncFailed(str(error)) from None
             for action in actions:
                 await self._carry_out(action, sync, nursery)
+        name = "observer_sync_time" if self.context.is_observer else "follower_sync_time"
+        self.context.facts.observe(name, int((self.context.clock() - began) * 1000))
 
     async def _carry_out(self, action: learnersync.Action, sync: LearnerSync, nursery: trio.Nursery) -> None:
         context = self.context
@@ -242,8 +254,14 @@ class Learner:
         for zxid in action.commits:
             self._commit(zxid)
         server.flush()
+        context.facts.gauges = self._gauges
         self._on_synced(action.epoch)
         context.serve(server)
+
+    def _gauges(self) -> Gauges:
+        if not self.context.is_observer:
+            return gauges.of_member(self.context, "following")
+        return [*gauges.of_member(self.context, "observing"), ("observer_master_id", self.master)]
 
     async def _follow(self) -> None:
         server = self.server
@@ -259,8 +277,12 @@ class Learner:
 
     def _one(self, packet: QuorumPacket, server: LearnerServer) -> None:
         kind = packet.type
+        facts = self.context.facts
+        if kind in (COMMIT, INFORM):
+            facts.count("learner_commit_received_count")
         if kind == PROPOSAL:
             if not self.context.is_observer:
+                facts.count("learner_proposal_received_count")
                 server.propose(packet.zxid, packet.data or b"")
         elif kind == COMMIT:
             if not self.context.is_observer:

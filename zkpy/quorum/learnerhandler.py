@@ -188,6 +188,8 @@ class LearnerHandler:
             force_snapshot=ensemble.force_snapshot_sync,
             cut_across_epochs=False,
         )
+        context.facts.count("snap_count" if plan.type == SNAP else "diff_count")
+        context.facts.learner_sets.add(self.sid)
         send = self.stream.send
         view = None
         if plan.type == SNAP:

@@ -56,7 +56,11 @@ class QuorumPeer:
 
     async def _one_role(self) -> None:
         context = self.context
+        context.facts.count("looking_count")
+        began = context.clock()
         vote = await self.election.look_for_leader(context.tree.last_zxid, context.epochs.current)
+        if not context.is_observer:
+            context.facts.observe("election_time", int((context.clock() - began) * 1000))
         try:
             if self.election.state is PeerState.LEADING:
                 self.role = leader = Leader(context, self._listen, self.election.set_epoch)
@@ -65,7 +69,8 @@ class QuorumPeer:
                 spec = context.configs.committed.member(vote.leader)
                 if spec is None:
                     raise LeftLeader(f"server {vote.leader} is not in the configuration")
-                self.role = learner = Learner(context, self._connector(spec), self.election.set_epoch)
+                connect = self._connector(spec)
+                self.role = learner = Learner(context, vote.leader, connect, self.election.set_epoch)
                 await learner.run()
         except* (SteppedDown, LeftLeader) as group:
             logger.warning("looking for a leader again: %s", _first(group))

@@ -217,10 +217,14 @@ def _dump(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
     server = service.server
     now_ms = server.now_ms()
     to_wall = server.wall_ms() - now_ms
-    sessions = ((deadline, map(_hex, members)) for deadline, members in server.tracker.buckets())
+    if server.mode in ("follower", "observer"):
+        tracked = _global_sessions(server)
+    else:
+        sessions = ((deadline, map(_hex, members)) for deadline, members in server.tracker.buckets())
+        tracked = b"Session %b" % _expiry_sets(sessions, to_wall)
     ephemerals = server.tree.ephemerals
     parts = [
-        b"SessionTracker dump:\nSession %b" % _expiry_sets(sessions, to_wall),
+        b"SessionTracker dump:\n%b" % tracked,
         b"ephemeral nodes dump:\nSessions with Ephemerals (%d):\n" % len(ephemerals),
     ]
     for session_id, paths in ephemerals.items():
@@ -228,6 +232,13 @@ def _dump(service: Service, cnxn: ClientCnxn, rest: bytes) -> bytes:
         parts += [b"\t%b\n" % _shown(path) for path in paths]
     parts.append(b"Connections dump:\nConnections %b" % _expiry_sets(_idle_sets(service), to_wall))
     return b"".join(parts)
+
+
+def _global_sessions(server: ZooKeeperServer) -> bytes:
+    """A learner does not expire sessions; it knows all of them and their time-outs."""
+    known = sorted(server.tree.sessions.items())
+    lines = "".join(f"{_hex(session_id)}\t{timeout_ms}ms\n" for session_id, timeout_ms in known)
+    return f"Global Sessions({len(known)}):\n{lines}".encode()
 
 
 def _expiry_sets(sets: Iterable[tuple[int, Iterable[str]]], to_wall: int) -> bytes:
