@@ -9,16 +9,29 @@ from typing import Final
 
 import trio
 
+from zkpy import opcodes
 from zkpy.errors import ProtocolError
+from zkpy.pipeline.request import Request
 from zkpy.quorum import gauges
 from zkpy.quorum.acks import Commit, Proposals
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
-from zkpy.quorum.leaderserver import LeaderServer
-from zkpy.quorum.learnerhandler import LearnerHandler
-from zkpy.quorum.packets import COMMIT, INFORM, PING, QuorumPacket
+from zkpy.quorum.leaderserver import ForwardedSync, LeaderServer
+from zkpy.quorum.learnerhandler import FORWARDABLE, LearnerHandler, serve_learner
+from zkpy.quorum.packets import (
+    COMMIT,
+    INFORM,
+    PING,
+    PROPOSAL,
+    SYNC,
+    QuorumPacket,
+    decode_request,
+    decode_revalidate,
+    revalidated,
+)
 from zkpy.quorum.strangers import Complaints, WaitingRoom
 from zkpy.quorum.stream import Connection
+from zkpy.quorum.throttle import SyncThrottles
 from zkpy.quorum.verifier import AckSets
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -32,7 +45,12 @@ class SteppedDown(Exception):
 
 
 class Leader:
-    """One leadership. *listen* opens the quorum port, *established* is told of the new epoch."""
+    """One leadership, a `LearnerMaster`.
+
+    *listen* opens the quorum port, *established* is told of the new epoch.
+    """
+
+    observers_only: Final = False
 
     def __init__(self, context: Context, listen: Serve, established: Callable[[int], None]) -> None:
         self.context: Final = context
@@ -60,6 +78,7 @@ class Leader:
         self.newcomers: Final = WaitingRoom()
         """Connections of which nobody knows yet whether they are learners."""
         self.complaints: Final = Complaints(logger)
+        self.throttles: Final = SyncThrottles(context)
         self.server: LeaderServer | None = None
 
     # -- the leadership ------------------------------------------------------------------------------------
@@ -172,15 +191,67 @@ class Leader:
     # -- learners ------------------------------------------------------------------------------------------
 
     async def _handle(self, connection: Connection) -> None:
-        handler = LearnerHandler(self, connection)
-        self.handlers.add(handler)
-        try:
-            await handler.run()
-        finally:
-            self.handlers.discard(handler)
-            for registered in (self.followers, self.observers):
-                if handler in registered:
-                    registered.remove(handler)
+        await serve_learner(self, connection)
+
+    def register(self, handler: LearnerHandler, sync_point: int) -> None:
+        """Send *handler* from now on what is committed or proposed beyond *sync_point*."""
+        send = handler.stream.send
+        if self.server is not None:
+            backlog = self.server.proposals.backlog(sync_point)
+            for proposal in backlog.committed:
+                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
+                send(QuorumPacket(COMMIT, proposal.zxid).encode())
+            for proposal in () if handler.is_observer else backlog.outstanding:
+                handler.proposed()
+                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
+        (self.observers if handler.is_observer else self.followers).append(handler)
+
+    def forget(self, handler: LearnerHandler) -> None:
+        """A learner's connection is over."""
+        for registered in (self.followers, self.observers):
+            if handler in registered:
+                registered.remove(handler)
+
+    def acknowledged(self, handler: LearnerHandler, zxid: int) -> None:
+        """A learner has logged a proposal. Raises ProtocolError when there was none."""
+        server = self.server
+        assert server is not None
+        if zxid > server.proposals.last_proposed:
+            raise ProtocolError(f"it acknowledges 0x{zxid:x}, which was never proposed")
+        if not handler.is_observer:
+            server.acknowledged(handler.sid, zxid)
+
+    def touched(self, session_id: int, timeout_ms: int) -> None:
+        """A learner has heard from a session."""
+        assert self.server is not None
+        self.server.touched(session_id, timeout_ms)
+
+    def revalidate(self, handler: LearnerHandler, question: QuorumPacket) -> None:
+        """A session's client has come to a learner. Raises ProtocolError."""
+        assert self.server is not None
+        session_id, timeout_ms = decode_revalidate(question)
+        valid = self.server.revalidate(session_id, timeout_ms, handler.owner)
+        handler.stream.send(revalidated(question, session_id, valid).encode())
+
+    def forwarded(self, handler: LearnerHandler, packet: QuorumPacket) -> None:
+        """A learner's client wants to write, or to see what was written. Raises ProtocolError."""
+        server = self.server
+        assert server is not None
+        forwarded = decode_request(packet)
+        op = forwarded.opcode
+        if op == opcodes.SYNC:
+            answer = QuorumPacket(SYNC, 0).encode()
+            client = ForwardedSync(lambda: handler.stream.send(answer))
+            server.submit(Request(client, forwarded.session, forwarded.cxid, op, b"", (), server.now))
+            return
+        if op not in FORWARDABLE:
+            handler.complain(f"forwarded operation {op}, which is no write")
+            return
+        frame = forwarded.body if op == opcodes.CREATE_SESSION else bytes(8) + forwarded.body
+        identities = packet.authinfo or ()
+        request = Request(None, forwarded.session, forwarded.cxid, op, frame, identities, server.now)
+        request.origin = handler.owner
+        server.submit(request)
 
     def _broadcast(self, proposal: bytes) -> None:
         for handler in self.followers:

@@ -23,6 +23,7 @@ from zkpy.quorum.context import SIGNATURE, Context
 from zkpy.quorum.epochs import answer_leader_info
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.learnersync import BadOpeningError, LearnerSync
+from zkpy.quorum.observermaster import ObserverMaster, Serve
 from zkpy.quorum.packets import (
     COMMIT,
     COMMITANDACTIVATE,
@@ -59,7 +60,8 @@ class LeftLeader(Exception):
 class Learner:
     """One time of following a leader, server *master*.
 
-    *connect* opens the quorum connection, *synced* is told the epoch.
+    *connect* opens the quorum connection, *synced* is told the epoch, *listen* opens a port for observers of
+    this server.
     """
 
     def __init__(
@@ -68,11 +70,14 @@ class Learner:
         master: int,
         connect: Callable[[], Awaitable[Connection]],
         synced: Callable[[int], None],
+        listen: Serve | None = None,
     ) -> None:
         self.context: Final = context
         self.master: Final = master
         self._connect: Final = connect
         self._on_synced: Final = synced
+        self._listen: Final = listen
+        self._observers: ObserverMaster | None = None
         self.server: LearnerServer | None = None
         self._stream: PacketStream
 
@@ -256,11 +261,17 @@ class Learner:
         server.flush()
         context.facts.gauges = self._gauges
         self._on_synced(action.epoch)
+        if self._listen is not None:
+            self._observers = ObserverMaster(context, server, self._listen)
+            nursery.start_soon(self._observers.run)
         context.serve(server)
 
     def _gauges(self) -> Gauges:
         if not self.context.is_observer:
-            return gauges.of_member(self.context, "following")
+            mine = gauges.of_member(self.context, "following")
+            if self._observers is not None:
+                mine.append(("synced_observers", len(self._observers.observers)))
+            return mine
         return [*gauges.of_member(self.context, "observing"), ("observer_master_id", self.master)]
 
     async def _follow(self) -> None:
@@ -297,15 +308,15 @@ class Learner:
         elif kind == SYNC:
             server.synced()
         elif kind == COMMITANDACTIVATE:
-            self._commit(packet.zxid)
+            self._commit(packet.zxid, decode_designated(packet)[0])
         elif kind == INFORMANDACTIVATE:
-            _, payload = decode_designated(packet)
+            designated, payload = decode_designated(packet)
             server.propose(packet.zxid, payload)
-            self._commit(packet.zxid)
+            self._commit(packet.zxid, designated)
         else:
             raise ProtocolError(f"the leader sent {packet.name}, which no leader sends here")
 
-    def _commit(self, zxid: int) -> None:
+    def _commit(self, zxid: int, designated: int | None = None) -> None:
         server = self.server
         assert server is not None
         expected = server.next_to_commit()
@@ -314,7 +325,7 @@ class Learner:
         elif expected != zxid:
             raise CommitMismatch(f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{expected:x}")
         else:
-            server.committed_next()
+            server.committed_next(designated)
 
 
 def _decoded(zxid: int, payload: bytes) -> Logged:

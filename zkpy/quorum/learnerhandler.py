@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from zkpy import opcodes
 from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.persist.snapshot import tree_pieces
-from zkpy.pipeline.request import Request
-from zkpy.quorum.context import SIGNATURE
-from zkpy.quorum.leaderserver import Elsewhere, ForwardedSync
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.quorum.context import SIGNATURE, Context
+from zkpy.quorum.leaderserver import Elsewhere
 from zkpy.quorum.packets import (
     ACK,
     ACKEPOCH,
@@ -26,34 +26,95 @@ from zkpy.quorum.packets import (
     REQUEST,
     REVALIDATE,
     SNAP,
-    SYNC,
     UPTODATE,
     QuorumPacket,
     decode_ack_epoch,
     decode_learner_info,
-    decode_request,
-    decode_revalidate,
     decode_touched,
     leader_info,
-    revalidated,
 )
+from zkpy.quorum.strangers import Complaints, WaitingRoom
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
 from zkpy.quorum.syncplan import SyncPlan, plan_sync
+from zkpy.quorum.throttle import SyncThrottles
 
 if TYPE_CHECKING:
-    from zkpy.quorum.leader import Leader
     from zkpy.tree.view import TreeView
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
-_FORWARDABLE: Final = opcodes.WRITES | {opcodes.CREATE_SESSION, opcodes.DELETE_CONTAINER}
+FORWARDABLE: Final = opcodes.WRITES | {opcodes.CREATE_SESSION, opcodes.DELETE_CONTAINER}
+"""What a learner may ask the leader to do."""
+
 _TREE_END: Final = b"\0\0\0\1/"
+
+
+class LearnerMaster(Protocol):
+    """Whose learners they are: the leader, or a follower that serves observers."""
+
+    @property
+    def context(self) -> Context: ...
+
+    @property
+    def sid(self) -> int: ...
+
+    @property
+    def handlers(self) -> set[LearnerHandler]: ...
+
+    @property
+    def newcomers(self) -> WaitingRoom: ...
+
+    @property
+    def complaints(self) -> Complaints: ...
+
+    @property
+    def throttles(self) -> SyncThrottles: ...
+
+    @property
+    def serving(self) -> trio.Event:
+        """Set when learners get UPTODATE."""
+
+    @property
+    def observers_only(self) -> bool: ...
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def server(self) -> ZooKeeperServer | None: ...
+
+    async def learn_epoch(self, sid: int, accepted: int) -> int:
+        """Count a server's accepted epoch; returns the new epoch when that is fixed."""
+
+    async def learn_history(self, sid: int, epoch: int, zxid: int) -> None:
+        """Count a server's history; returns when the epoch is accepted. Raises ProtocolError."""
+
+    def acknowledge_new_leader(self, sid: int, zxid: int) -> None:
+        """A server holds the master's history."""
+
+    def register(self, handler: LearnerHandler, sync_point: int) -> None:
+        """Send *handler* from now on what is beyond *sync_point*."""
+
+    def forget(self, handler: LearnerHandler) -> None:
+        """Its connection is over."""
+
+    def acknowledged(self, handler: LearnerHandler, zxid: int) -> None:
+        """It has logged a proposal. Raises ProtocolError."""
+
+    def touched(self, session_id: int, timeout_ms: int) -> None:
+        """It has heard from a session."""
+
+    def revalidate(self, handler: LearnerHandler, question: QuorumPacket) -> None:
+        """It asks whether a session is alive. Raises ProtocolError."""
+
+    def forwarded(self, handler: LearnerHandler, packet: QuorumPacket) -> None:
+        """It passes on a client's request. Raises ProtocolError, MarshallingError."""
 
 
 class LearnerHandler:
     """Discovery, synchronisation and service of one learner, for as long as its connection lasts."""
 
-    def __init__(self, leader: Leader, connection: Connection) -> None:
+    def __init__(self, leader: LearnerMaster, connection: Connection) -> None:
         context = leader.context
         self._leader: Final = leader
         self._connection: Final = connection
@@ -62,7 +123,8 @@ class LearnerHandler:
         self._host: Final = connection.peer[0]
         self._introduced = False
         self.is_observer = False
-        self._owner: Elsewhere = Elsewhere(-1)
+        self.owner: Elsewhere = Elsewhere(-1)
+        """Of the sessions that have come through it."""
         self._heard = context.clock()
         self._in_service = False
         self._unacked_since: float | None = None
@@ -107,7 +169,7 @@ class LearnerHandler:
                 logger.info("%s: %s", self._name(), error)
         except* (ProtocolError, MarshallingError) as group:
             for error in _leaves(group):
-                self._complain(f"is disconnected: {error}")
+                self.complain(f"is disconnected: {error}")
         finally:
             self._leader.newcomers.leave(self._scope)
             with trio.CancelScope(shield=True), trio.move_on_after(1):
@@ -119,7 +181,8 @@ class LearnerHandler:
             return f"learner {self.sid} at {self._host}"
         return f"the quorum connection from {self._host}"
 
-    def _complain(self, what: str) -> None:
+    def complain(self, what: str) -> None:
+        """Log what is wrong with the learner."""
         self._leader.complaints.tell(self._host, f"{self._name()} {what}")
 
     async def _discover(self) -> None:
@@ -132,8 +195,10 @@ class LearnerHandler:
             raise ProtocolError(f"it says it is server {info.sid}, as we are")
         self.sid = info.sid
         self._introduced = True
-        self._owner = Elsewhere(info.sid)
+        self.owner = Elsewhere(info.sid)
         self.is_observer = first.type == OBSERVERINFO
+        if leader.observers_only and not self.is_observer:
+            raise ProtocolError("only observers can follow this server")
         committed = leader.context.configs.committed.version
         if info.config_version is not None and info.config_version > committed:
             raise ProtocolError(f"it has the newer configuration 0x{info.config_version:x}")
@@ -154,14 +219,16 @@ class LearnerHandler:
 
     async def _synchronise(self, nursery: trio.Nursery) -> None:
         leader = self._leader
-        plan, view = self._register()
-        logger.info("learner %d at 0x%x: %s", self.sid, self._last_zxid, QuorumPacket(plan.type, 0).name)
-        if view is not None:
-            await self._send_tree(plan, view)
-        nursery.start_soon(self.stream.write)
-        first = await self.stream.receive()
-        if first.type != ACK:
-            raise ProtocolError(f"{first.name} instead of the ACK of NEWLEADER")
+        plan = self._plan()
+        with leader.throttles.of(plan.type).one_more(exempt=not self.is_observer):
+            view = self._register(plan)
+            logger.info("learner %d at 0x%x: %s", self.sid, self._last_zxid, QuorumPacket(plan.type, 0).name)
+            if view is not None:
+                await self._send_tree(plan, view)
+            nursery.start_soon(self.stream.write)
+            first = await self.stream.receive()
+            if first.type != ACK:
+                raise ProtocolError(f"{first.name} instead of the ACK of NEWLEADER")
         self._heard = leader.context.clock()
         leader.acknowledge_new_leader(self.sid, first.zxid)
         with trio.move_on_after(leader.context.init_limit_s) as scope:
@@ -174,12 +241,11 @@ class LearnerHandler:
         self._unacked_since = self._heard if self._unacked else None
         self.stream.send(QuorumPacket(UPTODATE, -1).encode())
 
-    def _register(self) -> tuple[SyncPlan, TreeView | None]:
-        """Decide how to synchronise, and join the live traffic in the same step."""
-        leader = self._leader
-        context = leader.context
+    def _plan(self) -> SyncPlan:
+        """Decide how to synchronise. To be carried out in the same step."""
+        context = self._leader.context
         ensemble = context.config.ensemble
-        plan = plan_sync(
+        return plan_sync(
             self._last_zxid,
             context.tree.last_zxid,
             context.committed_log,
@@ -188,6 +254,11 @@ class LearnerHandler:
             force_snapshot=ensemble.force_snapshot_sync,
             cut_across_epochs=False,
         )
+
+    def _register(self, plan: SyncPlan) -> TreeView | None:
+        """Queue what the plan says, and join the live traffic behind it."""
+        leader = self._leader
+        context = leader.context
         context.facts.count("snap_count" if plan.type == SNAP else "diff_count")
         context.facts.learner_sets.add(self.sid)
         send = self.stream.send
@@ -199,18 +270,10 @@ class LearnerHandler:
         for zxid, payload in plan.transactions:
             send(QuorumPacket(PROPOSAL, zxid, payload).encode())
             send(QuorumPacket(COMMIT, zxid).encode())
-        if leader.server is not None:
-            backlog = leader.server.proposals.backlog(plan.sync_point)
-            for proposal in backlog.committed:
-                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
-                send(QuorumPacket(COMMIT, proposal.zxid).encode())
-            for proposal in () if self.is_observer else backlog.outstanding:
-                self.proposed()
-                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
-        (leader.observers if self.is_observer else leader.followers).append(self)
+        leader.register(self, plan.sync_point)
         text = context.configs.last_seen.text().encode()
         send(QuorumPacket(NEWLEADER, leader.epoch << 32, text).encode())
-        return plan, view
+        return view
 
     async def _send_tree(self, plan: SyncPlan, view: TreeView) -> None:
         try:
@@ -237,47 +300,22 @@ class LearnerHandler:
                 await trio.lowlevel.checkpoint()
 
     def _one(self, packet: QuorumPacket) -> None:
-        server = self._leader.server
-        assert server is not None
+        leader = self._leader
         kind = packet.type
         if kind == ACK:
-            if packet.zxid > server.proposals.last_proposed:
-                raise ProtocolError(f"it acknowledges 0x{packet.zxid:x}, which was never proposed")
             if packet.zxid & 0xFFFFFFFF and self._unacked:
                 self._unacked -= 1
-                self._unacked_since = server.now if self._unacked else None
-            if not self.is_observer:
-                server.acknowledged(self.sid, packet.zxid)
+                self._unacked_since = self._heard if self._unacked else None
+            leader.acknowledged(self, packet.zxid)
         elif kind == PING:
             for session, timeout_ms in decode_touched(packet.data):
-                server.touched(session, timeout_ms)
+                leader.touched(session, timeout_ms)
         elif kind == REVALIDATE:
-            session, timeout_ms = decode_revalidate(packet)
-            valid = server.revalidate(session, timeout_ms, self._owner)
-            self.stream.send(revalidated(packet, session, valid).encode())
+            leader.revalidate(self, packet)
         elif kind == REQUEST:
-            self._forwarded(packet)
+            leader.forwarded(self, packet)
         else:
             raise ProtocolError(f"it sent {packet.name}, which no learner sends here")
-
-    def _forwarded(self, packet: QuorumPacket) -> None:
-        server = self._leader.server
-        assert server is not None
-        forwarded = decode_request(packet)
-        op = forwarded.opcode
-        if op == opcodes.SYNC:
-            answer = QuorumPacket(SYNC, 0).encode()
-            client = ForwardedSync(lambda: self.stream.send(answer))
-            server.submit(Request(client, forwarded.session, forwarded.cxid, op, b"", (), server.now))
-            return
-        if op not in _FORWARDABLE:
-            self._complain(f"forwarded operation {op}, which is no write")
-            return
-        frame = forwarded.body if op == opcodes.CREATE_SESSION else bytes(8) + forwarded.body
-        identities = packet.authinfo or ()
-        request = Request(None, forwarded.session, forwarded.cxid, op, frame, identities, server.now)
-        request.origin = self._owner
-        server.submit(request)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -285,3 +323,14 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+async def serve_learner(master: LearnerMaster, connection: Connection) -> None:
+    """Take care of a learner's connection, until it is over."""
+    handler = LearnerHandler(master, connection)
+    master.handlers.add(handler)
+    try:
+        await handler.run()
+    finally:
+        master.handlers.discard(handler)
+        master.forget(handler)

@@ -14,8 +14,10 @@ from zkpy.pipeline.decode import check_body
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.zookeeperserver import ASKED, Client, ZooKeeperServer
+from zkpy.quorum.leaderserver import ForwardedSync
 from zkpy.quorum.packets import ACK, ForwardedRequest, QuorumPacket, revalidate
 from zkpy.quorum.syncplan import CommittedLog
+from zkpy.tree.acl import Identities
 from zkpy.tree.digest import VERSION
 from zkpy.tree.txns import decode_payload
 from zkpy.zxid import continues
@@ -39,10 +41,18 @@ class LearnerTracker(SessionTracker):
         if not session.closing:
             self._touched[session.id] = session.current_timeout_ms
 
+    def heard(self, session_id: int, timeout_ms: int) -> None:
+        """The same for a session whose connection is at an observer of this server."""
+        self._touched[session_id] = timeout_ms
+
     def take_touched(self) -> list[tuple[int, int]]:
         """Session and timeout (ms) of those heard from since the last call."""
         touched, self._touched = self._touched, {}
         return list(touched.items())
+
+
+Relayed = Callable[[bool], None]
+"""Told whether a session may go on at the observer that asked."""
 
 
 class LearnerServer(ZooKeeperServer):
@@ -72,7 +82,9 @@ class LearnerServer(ZooKeeperServer):
         self._syncs: deque[Request] = deque()
         self._proposals: deque[tuple[Request, int | None]] = deque()
         self._answered: set[Request] = set()
-        self._revalidating: dict[int, deque[tuple[Client, int]]] = {}
+        self._revalidating: dict[int, deque[tuple[Client | Relayed, int]]] = {}
+        self.relay: Callable[[int, bytes, int | None], None] | None = None
+        """Told zxid and payload of what was carried out, with the designated leader if there is one."""
         self.last_queued = max(self.tree.last_zxid, epoch << 32)
         self._known = self.tree.last_zxid
 
@@ -164,8 +176,11 @@ class LearnerServer(ZooKeeperServer):
         assert header is not None
         return header.zxid
 
-    def committed_next(self) -> None:
-        """Carry out the oldest proposal; if a local client asked for it, it is answered."""
+    def committed_next(self, designated: int | None = None) -> None:
+        """Carry out the oldest proposal; if a local client asked for it, it is answered.
+
+        *designated* leads from here on, when the proposal changes the members.
+        """
         request, digest = self._proposals.popleft()
         header = request.header
         assert header is not None
@@ -182,6 +197,8 @@ class LearnerServer(ZooKeeperServer):
                 self.outstanding -= 1
         self.commit([request])
         self.committed_log.add(header.zxid, request.payload)
+        if self.relay is not None:
+            self.relay(header.zxid, request.payload, designated)
         if digest is not None and self.tree.digest_enabled and digest != self.tree.digest & (1 << 64) - 1:
             self.digest_mismatch(header.zxid)
         self._advance()
@@ -220,12 +237,44 @@ class LearnerServer(ZooKeeperServer):
         client, timeout_ms = waiting.popleft()
         if not waiting:
             del self._revalidating[session_id]
+        if callable(client):
+            if valid:
+                self.heard_elsewhere(session_id, timeout_ms)
+            client(valid)
+            return
         session = None
         if valid:
             session = self.tracker.add(session_id, timeout_ms, self.now_ms())
             session.owner = client
             self.tracker.set_timeout(session, timeout_ms, self.now_ms())
         client.resumed(session)
+
+    # -- for observers of this server ----------------------------------------------------------------------
+
+    def forward_elsewhere(
+        self, forwarded: ForwardedRequest, authinfo: Identities | None, answer: Callable[[], None] | None
+    ) -> None:
+        """Send on a request that decodes, behind those of local clients; *answer* is called after a sync."""
+        client = ForwardedSync(answer) if answer is not None else None
+        request = Request(client, forwarded.session, forwarded.cxid, forwarded.opcode, b"", (), self.now)
+        self.count_in(request)
+        self._pending.append(request)
+        if forwarded.opcode == opcodes.SYNC:
+            self._syncs.append(request)
+        self._send(forwarded.packet(authinfo).encode())
+
+    def revalidate_elsewhere(self, session_id: int, timeout_ms: int, answer: Relayed) -> None:
+        """Ask the leader for an observer."""
+        self._revalidating.setdefault(session_id, deque()).append((answer, timeout_ms))
+        self._send(revalidate(session_id, timeout_ms).encode())
+
+    def heard_elsewhere(self, session_id: int, timeout_ms: int) -> None:
+        """An observer has heard from a session."""
+        tracker = self.tracker
+        assert isinstance(tracker, LearnerTracker)
+        tracker.heard(session_id, timeout_ms)
+
+    # -- not here ------------------------------------------------------------------------------------------
 
     def expire_sessions(self) -> int:
         """Only the leader does that."""
