@@ -40,6 +40,8 @@ class Zoo:
         self.config: QuorumConfig = members(*sids, observers=observers)
         self.factor = factor
         self.settings = settings
+        self.ensemble: dict[str, object] = {}
+        """Settings of `zkpy.config.settings.EnsembleConfig`."""
         self.members: dict[int, Member] = {}
         self.disks: dict[int, MemoryDisk] = {}
         self.nursery: trio.Nursery
@@ -53,6 +55,7 @@ class Zoo:
             init_limit_ticks=INIT_LIMIT,
             sync_limit_ticks=SYNC_LIMIT,
             snapshot_size_factor=self.factor,
+            **self.ensemble,  # type: ignore[arg-type]
         )
         return attrs.evolve(plain, ensemble=ensemble, tick_time_ms=int(TICK_S * 1000))
 
@@ -99,9 +102,10 @@ class Zoo:
         (found,) = [sid for sid, m in self.members.items() if m.mode == "leader"]
         return found
 
-    async def learner(self, leader: int, *parts: bytes) -> ByHand:
-        """A connection to the leader's quorum port on which *parts* were sent."""
-        stream = await self.network.host("stranger").connect(f"h{leader}", 25020 + leader, 1)
+    async def learner(self, leader: int, *parts: bytes, port: int | None = None) -> ByHand:
+        """A connection to the leader's quorum port, or to *port*, on which *parts* were sent."""
+        at = port or 25020 + leader
+        stream = await self.network.host("stranger").connect(f"h{leader}", at, 1)
         by_hand = ByHand(stream)
         for part in parts:
             await stream.send_all(part)
