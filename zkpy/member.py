@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 import trio
 
+from zkpy.config import Config
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
@@ -13,13 +17,15 @@ from zkpy.quorum.context import Context
 from zkpy.quorum.election import Election
 from zkpy.quorum.network import Network
 from zkpy.quorum.peer import QuorumPeer
-from zkpy.quorum.quorumconfig import Configs, QuorumConfig
+from zkpy.quorum.quorumconfig import Configs, Oracle, QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.quorum.votes import FastLeaderElection
 from zkpy.realnetwork import RealNetwork
 from zkpy.server.service import Service
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.znode import OwnerRules
+
+logger: Final = logging.getLogger("zkpy.quorum")
 
 
 async def member(
@@ -48,7 +54,7 @@ async def member(
     log = CommittedLog(max(1, config.commit_log_count))
     for zxid, payload in store.recent:
         log.add(zxid, payload)
-    configs = Configs(QuorumConfig.from_ensemble(ensemble))
+    configs = Configs(QuorumConfig.from_ensemble(ensemble, _oracle(config, disk)))
     network = network or RealNetwork(ensemble.quorum_tcp_keep_alive)
 
     def serve(server: ZooKeeperServer) -> None:
@@ -77,6 +83,29 @@ async def member(
     cnx = CnxManager(sid, lambda: configs, network, CnxOptions.from_config(config))
     service.hide()
     await QuorumPeer(context, network, cnx, Election(sid, _rules(context), cnx), service.hide).run()
+
+
+def _oracle(config: Config, disk: Disk) -> Oracle | None:
+    """Whether one of two voters may go on alone: what is outside says so with a file that begins with a 1."""
+    path = config.ensemble.oracle_path
+    if path is None:
+        return None
+
+    missing = False
+
+    def granted() -> bool:
+        nonlocal missing
+        try:
+            word = disk.read_bytes(path)
+        except OSError as error:
+            if not missing:
+                logger.warning("the oracle counts as saying no: %s", error)
+            missing = True
+            return False
+        missing = False
+        return word[:1] == b"1"
+
+    return granted
 
 
 def _rules(context: Context) -> FastLeaderElection:

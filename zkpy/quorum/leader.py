@@ -32,7 +32,7 @@ from zkpy.quorum.packets import (
 from zkpy.quorum.strangers import Complaints, WaitingRoom
 from zkpy.quorum.stream import Connection
 from zkpy.quorum.throttle import SyncThrottles
-from zkpy.quorum.verifier import AckSets
+from zkpy.quorum.verifier import AckSets, OracleVerifier
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -151,7 +151,18 @@ class Leader:
                 if handler.is_synced():
                     synced.add(handler.sid)
             if not synced.has_all_quorums():
-                raise SteppedDown("not enough followers are in sync")
+                self._ask_oracles()
+                if not synced.has_all_quorums():
+                    raise SteppedDown("not enough followers are in sync")
+                server.retry()
+                while server.send_some():
+                    await trio.lowlevel.checkpoint()
+
+    def _ask_oracles(self) -> None:
+        """Have the verifiers know whether anybody follows: alone, one of two servers may ask its oracle."""
+        for verifier in self.context.configs.verifiers():
+            if isinstance(verifier, OracleVerifier):
+                verifier.update_needed(len(self.followers))
 
     # -- discovery -----------------------------------------------------------------------------------------
 
@@ -205,6 +216,7 @@ class Leader:
                 handler.proposed()
                 send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
         (self.observers if handler.is_observer else self.followers).append(handler)
+        self._ask_oracles()
 
     def forget(self, handler: LearnerHandler) -> None:
         """A learner's connection is over."""

@@ -164,6 +164,10 @@ class LeaderServer(ZooKeeperServer):
         finally:
             self._committing = False
 
+    def retry(self) -> None:
+        """Commit what has its quorum now, without anybody's acknowledgement: the oracle has spoken."""
+        self._commit(self.proposals.retry())
+
     def pending_syncs(self) -> int:
         """Syncs that wait for what was proposed before them."""
         return sum(request.op == opcodes.SYNC for request in self._pipeline)
