@@ -187,19 +187,19 @@ class EpollTransport:
     async def run(self) -> None:
         """Serve; on the way out every socket is closed."""
         service = self._service
-        server = service.server
-        clock = server.clock
+        clock = service.server.clock
         poll = self.epoll.poll
         channels = self.channels
         epoll_fd = self.epoll.fileno()
         lingers = self._linger
-        sync = server.sync
         try:
             while True:
                 await trio.lowlevel.wait_readable(epoll_fd)
                 started = clock()
                 held_since = 0.0
                 while True:
+                    server = service.server  # in an ensemble each role has its own
+                    sync = server.sync
                     events = poll(0, 512)
                     if not events:
                         if sync.waiting:
@@ -220,7 +220,7 @@ class EpollTransport:
                         if mask & ~_OUT and channel.fd >= 0:
                             channel.read()
                     # A sync is dear: it begins when nobody has anything to add, but soon in any case.
-                    waiting = sync.waiting
+                    waiting = sync.waiting if service.server is server else 0
                     if waiting:
                         if not held_since:
                             held_since = server.now
