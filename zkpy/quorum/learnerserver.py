@@ -20,7 +20,7 @@ from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.acl import Identities
 from zkpy.tree.digest import VERSION
 from zkpy.tree.txns import decode_payload
-from zkpy.zxid import continues
+from zkpy.zxid import continues, epoch_of
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -75,6 +75,7 @@ class LearnerServer(ZooKeeperServer):
     ) -> None:
         super().__init__(*args, server_id=sid, **kwargs)
         self.mode = "follower" if acknowledges else "observer"
+        self._epoch: Final = epoch
         self._send: Final = send
         self._acknowledges: Final = acknowledges
         self.committed_log: Final = committed_log
@@ -151,6 +152,8 @@ class LearnerServer(ZooKeeperServer):
         request = Request(None, header.client_id, header.cxid, opcodes.NOTIFICATION, b"", (), self.now)
         request.header = header
         if zxid > self._known:
+            if epoch_of(zxid) > self._epoch:
+                raise ProtocolError(f"proposal 0x{zxid:x} of a leader of epoch {self._epoch}")
             if not continues(self.last_queued, zxid):
                 raise ProtocolError(f"proposal 0x{zxid:x} after 0x{self.last_queued:x}")
             self.last_queued = zxid
