@@ -214,3 +214,16 @@ async def test_more_observers_at_a_time_than_may_be_synchronised(autojump_clock:
         await waiting[0].until(packets.UPTODATE)
         await joined(zoo, 1, 30, last)
         assert zoo.members[1].service.facts.summaries["inflight_diff_count"].max == 2
+
+
+async def test_a_port_that_is_taken_keeps_nobody_from_following(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    zoo = zoo_with_masters(4)
+    zoo.network.taken["h1", PORT] = 1
+    async with zoo.running(1, 2, 3, 4) as zoo:
+        await zoo.serve()
+        assert masters_of(zoo) == {"h4": "h2"}
+        assert (await (await zoo.members[1].client()).create("/n")).err == 0
+        told = [message for message in caplog.messages if "observers cannot come" in message]
+        assert told == ["observers cannot come to this server: [Errno 98] in use: 'h1:27000'"]

@@ -165,10 +165,10 @@ class LearnerHandler:
                     self._leader.newcomers.leave(self._scope)
                     await self._requests()
         except* Disconnected as group:
-            for error in _leaves(group):
+            for error in leaves(group):
                 logger.info("%s: %s", self._name(), error)
         except* (ProtocolError, MarshallingError) as group:
-            for error in _leaves(group):
+            for error in leaves(group):
                 self.complain(f"is disconnected: {error}")
         finally:
             self._leader.newcomers.leave(self._scope)
@@ -318,10 +318,11 @@ class LearnerHandler:
             raise ProtocolError(f"it sent {packet.name}, which no learner sends here")
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The single exceptions of a group and its groups."""
     found: list[BaseException] = []
     for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
 
 

@@ -23,7 +23,7 @@ from zkpy import opcodes
 from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.pipeline.decode import check_body
 from zkpy.quorum.context import Context
-from zkpy.quorum.learnerhandler import FORWARDABLE, LearnerHandler, serve_learner
+from zkpy.quorum.learnerhandler import FORWARDABLE, LearnerHandler, leaves, serve_learner
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.packets import (
     INFORM,
@@ -73,7 +73,7 @@ class ObserverMaster:
                 await nursery.start(self._accept)
                 await self._ping()
         except* OSError as group:
-            for error in group.exceptions:
+            for error in leaves(group):
                 logger.error("observers cannot come to this server: %s", error)
 
     async def _accept(self, *, task_status: trio.TaskStatus[None]) -> None:
