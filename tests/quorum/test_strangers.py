@@ -131,6 +131,24 @@ async def test_who_takes_a_members_name_loses_it_again(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_number_that_is_used_twice_is_named(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with trio.open_nursery() as nursery:
+        mesh = Mesh(nursery, members(1, 2))
+        one, two = await mesh.start(1, 2)
+        one.send(2, b"x")
+        two.send(1, b"y")
+        await trio.sleep(1)
+        assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+        for _ in range(5):
+            await mesh.dial(1, encode_opening(2, [("x", 1)]))
+            await trio.sleep(1)
+        told = "server 2 has called from x but is connected: is its number used twice?"
+        assert caplog.messages.count(told) == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_connections_of_unknown_servers_are_bounded(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         mesh = Mesh(nursery, members(1, 2))

@@ -88,10 +88,11 @@ class CnxOptions:
 class _Link:
     """The connection to a peer that is in use."""
 
-    __slots__ = ("scope", "stream")
+    __slots__ = ("scope", "since", "stream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.since = trio.current_time()
         self.scope = trio.CancelScope()
 
 
@@ -298,6 +299,14 @@ class CnxManager:
         """Log what a peer did wrong."""
         self._complaints.tell(host, f"election connection from {host} closed: {why}")
 
+    def _doubt(self, peer: _Peer, host: str) -> None:
+        """At the start connections cross each other; later, who calls a second time may be somebody else."""
+        if peer.link is not None and trio.current_time() - peer.link.since >= CALL_BACK_S:
+            why = (
+                f"server {peer.sid} has called from {host} though it is connected: is the number used twice?"
+            )
+            self._complaints.tell(host, why)
+
     def _deliver(self, sid: int, message: bytes) -> None:
         self._received.append((sid, message))
         self._arrived.set()
@@ -391,6 +400,7 @@ class CnxManager:
         if self._nursery is None:
             return
         peer = self._peer(opening.sid)
+        self._doubt(peer, host)
         if opening.sid > self._sid:
             del data[: opening.size]
             await self._carry(peer, self._take(peer, stream), data)
