@@ -302,10 +302,8 @@ class CnxManager:
     def _doubt(self, peer: _Peer, host: str) -> None:
         """At the start connections cross each other; later, who calls a second time may be somebody else."""
         if peer.link is not None and trio.current_time() - peer.link.since >= CALL_BACK_S:
-            why = (
-                f"server {peer.sid} has called from {host} though it is connected: is the number used twice?"
-            )
-            self._complaints.tell(host, why)
+            text = f"server {peer.sid} has called from {host} but is connected: is its number used twice?"
+            self._complaints.tell(host, text)
 
     def _deliver(self, sid: int, message: bytes) -> None:
         self._received.append((sid, message))
