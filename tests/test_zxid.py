@@ -19,3 +19,9 @@ def test_a_log_holds_consecutive_zxids_or_a_later_epoch() -> None:
     assert not zxid.follows(5, 5) and not zxid.follows(5, 7) and not zxid.follows(5, 4)
     assert zxid.follows(5, zxid.make(1, 1)) and zxid.follows(zxid.make(1, 9), zxid.make(3, 4))
     assert not zxid.follows(zxid.make(2, 0), zxid.make(1, 1))
+
+
+def test_without_a_hole_a_later_epoch_begins_with_its_first() -> None:
+    assert zxid.continues(5, 6) and zxid.continues(5, zxid.make(3, 1))
+    assert not zxid.continues(5, 5) and not zxid.continues(5, 7) and not zxid.continues(5, zxid.make(3, 2))
+    assert not zxid.continues(5, zxid.make(3, 0)) and not zxid.continues(zxid.make(2, 0), zxid.make(1, 1))

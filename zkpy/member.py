@@ -23,7 +23,7 @@ from zkpy.quorum.context import Context
 from zkpy.quorum.election import Election
 from zkpy.quorum.network import Network
 from zkpy.quorum.peer import QuorumPeer
-from zkpy.quorum.quorumconfig import Configs, QuorumConfig
+from zkpy.quorum.quorumconfig import Configs, Oracle, QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.quorum.votes import FastLeaderElection
 from zkpy.realnetwork import RealNetwork
@@ -67,7 +67,7 @@ async def member(
     log = CommittedLog(max(1, config.commit_log_count))
     for zxid, payload in store.recent:
         log.add(zxid, payload)
-    configs = Configs(QuorumConfig.from_ensemble(ensemble))
+    configs = Configs(QuorumConfig.from_ensemble(ensemble, _oracle(config, disk)))
     files = _config_files(config, disk, configs)
     network = network or RealNetwork(ensemble.quorum_tcp_keep_alive)
 
@@ -86,6 +86,7 @@ async def member(
             OwnerRules(config.extended_types_enabled, config.emulate_353_ttl), config.digest_enabled
         ),
         serve=partial(_serve, service, ready),
+        facts=service.facts,
         is_observer=sid in configs.committed.observers,
     )
     service.facts.members = configs.committed
@@ -121,13 +122,36 @@ def _config_files(config: Config, disk: Disk, configs: Configs) -> ConfigFiles |
     if text is None:
         return files
     try:
-        seen = QuorumConfig.from_text(text, None, config.ensemble.multi_address_enabled)
+        seen = QuorumConfig.from_text(text, configs.committed.oracle, config.ensemble.multi_address_enabled)
     except ProtocolError as error:
         logger.warning("the members that were seen last are ignored: %s", error)
         return files
     if seen.version > configs.committed.version:
         configs.last_seen = seen
     return files
+
+
+def _oracle(config: Config, disk: Disk) -> Oracle | None:
+    """Whether one of two voters may go on alone: what is outside says so with a file that begins with a 1."""
+    path = config.ensemble.oracle_path
+    if path is None:
+        return None
+
+    missing = False
+
+    def granted() -> bool:
+        nonlocal missing
+        try:
+            word = disk.read_bytes(path)
+        except OSError as error:
+            if not missing:
+                logger.warning("the oracle counts as saying no: %s", error)
+            missing = True
+            return False
+        missing = False
+        return word[:1] == b"1"
+
+    return granted
 
 
 def _rules(context: Context) -> FastLeaderElection:

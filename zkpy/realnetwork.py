@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from zkpy.quorum.network import Address, Handler
+from zkpy.quorum.network import Address, Handler, UnknownHostError
 
 BACKLOG: Final = 50
 
@@ -82,7 +82,10 @@ class RealNetwork:
         """A new connection; all addresses of *host* are tried. Raises OSError."""
         stream: trio.SocketStream | None = None
         with trio.move_on_after(timeout_s):
-            stream = await trio.open_tcp_stream(host, port)
+            try:
+                stream = await trio.open_tcp_stream(host, port)
+            except socket.gaierror as error:
+                raise _unknown(host, error) from error
         if stream is None:
             raise TimeoutError(errno.ETIMEDOUT, f"no connection within {timeout_s:g} s", f"{host}:{port}")
         return SocketStream(stream, (host, port), self._keepalive)
@@ -118,7 +121,10 @@ class RealNetwork:
 
 async def _bind(host: str | None, port: int) -> list[trio.SocketListener]:
     """Listeners on all addresses of *host* that this machine has, with SO_REUSEADDR. Raises OSError."""
-    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise _unknown(host or "*", error) from error
     listeners: list[trio.SocketListener] = []
     missing: OSError | None = None
     for name in dict.fromkeys(str(info[4][0]) for info in found):
@@ -135,3 +141,8 @@ async def _bind(host: str | None, port: int) -> list[trio.SocketListener]:
     if not listeners:
         raise missing or OSError(errno.EADDRNOTAVAIL, "no address", host)
     return listeners
+
+
+def _unknown(host: str, error: socket.gaierror) -> UnknownHostError:
+    why = f"{host} is no known host ({error.strerror}), check the server lines"
+    return UnknownHostError(errno.EADDRNOTAVAIL, why)

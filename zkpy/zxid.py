@@ -25,3 +25,8 @@ def counter_of(zxid: int) -> int:
 def follows(previous: int, zxid: int) -> bool:
     """Whether a log may hold *zxid* right after *previous*: the next of the epoch, or any in a later one."""
     return zxid == previous + 1 or (zxid >> 32) > (previous >> 32)
+
+
+def continues(previous: int, zxid: int) -> bool:
+    """Whether *zxid* is the very next transaction: of the epoch, or the first of a later one."""
+    return zxid == previous + 1 or ((zxid >> 32) > (previous >> 32) and zxid & COUNTER_MASK == 1)

@@ -10,10 +10,10 @@ from pathlib import Path
 import attrs
 
 from zkpy import opcodes
-from zkpy.persist.chain import follows
 from zkpy.persist.logreader import read_log
 from zkpy.realports import RealDisk
 from zkpy.tree.txns import CloseSession, Create, Delete, Error, Logged, SetData, decode_payload
+from zkpy.zxid import continues
 
 Files = Iterable[tuple[Path, float]]
 """Log files, and up to which zxid the entries of each were committed."""
@@ -71,14 +71,14 @@ def merge(
         sure = sorted(merged) if number in leftovers else []
         for zxid, payload in members[number].items():
             at = bisect_right(sure, zxid)
-            if 0 < at < len(sure) and sure[at - 1] != zxid and follows(sure[at - 1], sure[at]):
+            if 0 < at < len(sure) and sure[at - 1] != zxid and continues(sure[at - 1], sure[at]):
                 continue
             first, other = merged.setdefault(zxid, (number, payload))
             if other != payload:
                 wrong.append(f"members {first} and {number} have different transactions {zxid:x}")
     previous = 0
     for zxid in sorted(merged):
-        if not follows(previous, zxid):
+        if not continues(previous, zxid):
             wrong.append(f"no member has what was between {previous:x} and {zxid:x}")
         previous = zxid
     return {zxid: payload for zxid, (_, payload) in sorted(merged.items())}, wrong

@@ -191,7 +191,7 @@ def test_a_taken_election_port_ends_a_member_with_status_14(tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        lines = "".join(f"server.{n}=127.0.0.1:{port + n}:{port if n == 1 else 1}\n" for n in (1, 2, 3))
+        lines = "".join(f"server.{n}=127.0.0.1:{port + n}:{port if n == 1 else n}\n" for n in (1, 2, 3))
         config = tmp_path / "zoo.cfg"
         config.write_text(
             f"dataDir={tmp_path}\nclientPort=0\ninitLimit=5\nsyncLimit=5\ntickTime=500\n{lines}"

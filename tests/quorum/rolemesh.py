@@ -53,6 +53,8 @@ class Zoo:
         self.standalone_enabled = True
         self.ensemble = ensemble or {}
         self.settings = settings
+        self.ensemble: dict[str, object] = {}
+        """Settings of `zkpy.config.settings.EnsembleConfig`."""
         self.members: dict[int, Member] = {}
         self.disks: dict[int, MemoryDisk] = {}
         self.nursery: trio.Nursery
@@ -144,9 +146,10 @@ class Zoo:
         (found,) = [sid for sid, m in self.members.items() if m.mode == "leader"]
         return found
 
-    async def learner(self, leader: int, *parts: bytes) -> ByHand:
-        """A connection to the leader's quorum port on which *parts* were sent."""
-        stream = await self.network.host("stranger").connect(f"h{leader}", 25020 + leader, 1)
+    async def learner(self, leader: int, *parts: bytes, port: int | None = None) -> ByHand:
+        """A connection to the leader's quorum port, or to *port*, on which *parts* were sent."""
+        at = port or 25020 + leader
+        stream = await self.network.host("stranger").connect(f"h{leader}", at, 1)
         by_hand = ByHand(stream)
         for part in parts:
             await stream.send_all(part)

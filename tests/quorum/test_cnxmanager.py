@@ -528,7 +528,7 @@ async def test_the_last_seen_configuration_helps_with_addresses(autojump_clock: 
 async def test_the_options_of_a_configuration() -> None:
     text = "dataDir=/d\nclientPort=1\ntickTime=500\nsyncLimit=4\ninitLimit=5\nquorumListenOnAllIPs=true\n"
     options = CnxOptions.from_config(parse_config(text, "zoo.cfg"))
-    assert options == CnxOptions(opening_timeout_s=2, listen_on_all=True)
+    assert options == CnxOptions(opening_timeout_s=2, listen_on_all=True, patience_s=2.5)
     options = CnxOptions.from_config(
         parse_config(text + "cnxTimeout=300\nquorumCnxnTimeoutMs=700\n", "zoo.cfg")
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 import attrs
 
 from zkpy.config.membership import Membership, parse_membership, parse_peer_type
+from zkpy.config.mistakes import check_addresses, check_weights
 from zkpy.config.properties import parse_properties
 from zkpy.config.reading import Reader
 from zkpy.config.settings import Config, EnsembleConfig, PeerType, ServerSpec
@@ -202,6 +203,8 @@ def _finish(config: Config, file: str | None) -> Config:
     elif voters % 2 == 0:
         warnings.append("Non-optimal configuration, consider an odd number of servers.")
     if config.is_quorum:
+        check_addresses(ensemble, file)
+        warnings += check_weights(ensemble, file)
         if ensemble.init_limit_ticks == 0:
             fail("initLimit is not set", "Add a line such as initLimit=10 to the static file", "initLimit")
         if ensemble.sync_limit_ticks == 0:

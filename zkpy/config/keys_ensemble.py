@@ -7,6 +7,7 @@ from typing import Final
 from zkpy.config.key import NO_EFFECT, NOT_YET, Key, Kind
 
 _SOCKETS: Final = NO_EFFECT + "zkpy never blocks on a quorum socket"
+_ADDRESSES: Final = NO_EFFECT + "whichever address answers first is taken"
 _TESTS: Final = NO_EFFECT + "only ZooKeeper's own tests use it"
 
 MEMBERS: Final = (
@@ -27,7 +28,7 @@ MEMBERS: Final = (
     Key("electionAlg", "P", Kind.STRICT_INT, 3, field="election_alg"),
     Key("peerType", "P", Kind.TEXT, "participant", "role", "peer_type"),
     Key("syncEnabled", "P", Kind.STRICT_BOOL, True, field="sync_enabled"),
-    Key("observerMasterPort", "P", Kind.STRICT_INT, 0, "port", "observer_master_port", NOT_YET),
+    Key("observerMasterPort", "P", Kind.STRICT_INT, 0, "port", "observer_master_port"),
     Key("quorumListenOnAllIPs", "P", Kind.STRICT_BOOL, False, field="quorum_listen_on_all_ips"),
     Key("standaloneEnabled", "P", Kind.STRICT_BOOL, True, field="standalone_enabled"),
     Key("reconfigEnabled", "P", Kind.STRICT_BOOL, False, field="reconfig_enabled"),
@@ -41,14 +42,20 @@ MEMBERS: Final = (
         field="local_sessions_upgrading_enabled",
     ),
     Key("quorumReads", "S", Kind.BOOL, False, field="quorum_reads"),
-    Key("multiAddress.enabled", "P", Kind.STRICT_BOOL, False, field="multi_address_enabled", status=NOT_YET),
+    Key(
+        "multiAddress.enabled",
+        "P",
+        Kind.STRICT_BOOL,
+        False,
+        field="multi_address_enabled",
+        also="zookeeper.multiAddress.enabled",
+    ),
     Key(
         "multiAddress.reachabilityCheckEnabled",
         "P",
         Kind.STRICT_BOOL,
         True,
-        field="multi_address_reachability_check_enabled",
-        status=NOT_YET,
+        status=_ADDRESSES,
         also="zookeeper.multiAddress.reachabilityCheckEnabled",
     ),
     Key(
@@ -57,11 +64,10 @@ MEMBERS: Final = (
         Kind.STRICT_INT,
         1000,
         "ms",
-        "multi_address_reachability_check_timeout_ms",
-        NOT_YET,
+        status=_ADDRESSES,
         also="zookeeper.multiAddress.reachabilityCheckTimeoutMs",
     ),
-    Key("oraclePath", "P", Kind.TEXT, None, "path", "oracle_path", NOT_YET),
+    Key("oraclePath", "P", Kind.TEXT, None, "path", "oracle_path"),
     Key(
         "quorum.cnxn.threads.size",
         "P",
@@ -172,7 +178,6 @@ TIMING: Final = (
         10,
         "syncs",
         "leader_max_concurrent_snap_syncs",
-        NOT_YET,
     ),
     Key(
         "leader.maxConcurrentDiffSyncs",
@@ -181,7 +186,6 @@ TIMING: Final = (
         100,
         "syncs",
         "leader_max_concurrent_diff_syncs",
-        NOT_YET,
     ),
     Key("leader.closeSocketAsync", "S", Kind.BOOL, False, status=_SOCKETS, also="leader.closeSocketAsync"),
     Key("learner.closeSocketAsync", "S", Kind.BOOL, False, status=_SOCKETS, also="learner.closeSocketAsync"),
@@ -203,10 +207,15 @@ TIMING: Final = (
     ),
     # A property that beats syncEnabled whenever it is set at all.
     Key("observer.syncEnabled", "S", Kind.BOOL, None, default_text="syncEnabled"),
-    Key("observer.reconnectDelayMs", "S", Kind.LONG, 0, "ms", "observer_reconnect_delay_ms", NOT_YET),
+    Key("observer.reconnectDelayMs", "S", Kind.LONG, 0, "ms", "observer_reconnect_delay_ms"),
     Key("observer.election.DelayMs", "S", Kind.INT, 200, "ms", "observer_election_delay_ms"),
     Key(
-        "observerMaster.sizeLimit", "S", Kind.INT, 33_554_432, "bytes", "observer_master_size_limit", NOT_YET
+        "observerMaster.sizeLimit",
+        "S",
+        Kind.INT,
+        33_554_432,
+        "bytes",
+        status=NO_EFFECT + "an observer master needs no cache beside its committed log",
     ),
     Key("messageTracker.BufferSize", "S", Kind.INT, 10, "packets", "message_tracker_buffer_size", NOT_YET),
     Key("messageTracker.Enabled", "S", Kind.BOOL, False, field="message_tracker_enabled", status=NOT_YET),

@@ -80,8 +80,6 @@ class EnsembleConfig:
     local_sessions_upgrading_enabled: bool
     quorum_reads: bool
     multi_address_enabled: bool
-    multi_address_reachability_check_enabled: bool
-    multi_address_reachability_check_timeout_ms: int
     oracle_path: str | None
 
     quorum_sasl_enabled: bool
@@ -114,7 +112,6 @@ class EnsembleConfig:
     leader_serves: bool
     observer_reconnect_delay_ms: int
     observer_election_delay_ms: int
-    observer_master_size_limit: int
     message_tracker_buffer_size: int
     message_tracker_enabled: bool
     leader_nodelay: bool

@@ -15,7 +15,7 @@ from zkpy.errors import CorruptLogError
 from zkpy.persist.logreader import REMEDY, LogEntry, LogReader
 from zkpy.persist.names import Named, log_files_from
 from zkpy.ports import Disk
-from zkpy.zxid import counter_of, epoch_of
+from zkpy.zxid import continues
 
 
 class Logs(Protocol):
@@ -35,11 +35,6 @@ class Logs(Protocol):
 
     def logs(self) -> list[Named]:
         """The files, lowest zxid first."""
-
-
-def follows(previous: int, zxid: int) -> bool:
-    """Whether nothing can be missing between the two: the next one, or the first of a later epoch."""
-    return zxid == previous + 1 or (epoch_of(zxid) > epoch_of(previous) and counter_of(zxid) == 1)
 
 
 class Chain:
@@ -102,7 +97,7 @@ class Chain:
 
     def _check(self, path: str, entry: LogEntry, first: bool) -> None:
         """*entry* comes right after the last one, and no file before it lost its end."""
-        if not follows(self.last, entry.zxid):
+        if not continues(self.last, entry.zxid):
             what = "the snapshot" if self.last == self._start else "the log"
             why = f"transactions are missing: {what} ends with zxid {self.last:#x}, next is {entry.zxid:#x}"
             raise CorruptLogError(path, entry.offset, why, REMEDY)

@@ -151,7 +151,8 @@ class SessionTracker:
     def touch(self, session: Session, now_ms: int) -> None:
         """Note a sign of life. No effect on a closing session: nothing brings that back."""
         tick_ms = self._tick_ms
-        deadline = ((now_ms + session.current_timeout_ms) // tick_ms + 1) * tick_ms
+        timeout_ms = max(0, session.current_timeout_ms)  # another server may have logged any number
+        deadline = ((now_ms + timeout_ms) // tick_ms + 1) * tick_ms
         if deadline != session.bucket and not session.closing:
             self._move(session, deadline)
 

@@ -22,6 +22,7 @@ import trio
 
 from zkpy.config.settings import Config
 from zkpy.errors import ProtocolError
+from zkpy.quorum.dialling import DialError, connect_first
 from zkpy.quorum.network import STREAM_ERRORS, Address, Network, Stream
 from zkpy.quorum.notification import (
     ANONYMOUS,
@@ -31,6 +32,7 @@ from zkpy.quorum.notification import (
     encode_opening,
 )
 from zkpy.quorum.quorumconfig import Configs, QuorumConfig
+from zkpy.quorum.strangers import Complaints, Reachability, WaitingRoom
 
 logger: Final = logging.getLogger("zkpy.election")
 
@@ -41,9 +43,14 @@ CALL_BACK_S: Final = 0.5
 """How long a dial to a larger sid counts as under way while the call back is awaited."""
 
 RESTORE_S: Final = 0.01
-"""How long a peer may take to replace a connection that broke, before it is dialled."""
+"""How long a peer may take to replace a connection that broke, before it is dialled: in an election."""
 
-_NOTED_LIMIT: Final = 1000
+REDIAL_S: Final = 1.0
+"""How long after a connection was lost its peer is dialled once, though there is nothing to say to it."""
+
+STRANGERS_LIMIT: Final = 64
+"""Connections of servers that are in no configuration; beyond it the oldest is closed."""
+
 _CHUNK: Final = 65536
 _LENGTH: Final = Struct(">i")
 
@@ -58,6 +65,8 @@ class CnxOptions:
     listen_on_all: bool = False
     """Listen on all addresses, not only on those of the own line."""
     multi_address: bool = False
+    patience_s: float = 20.0
+    """How long a peer may be out of reach before that is worth a line in the log."""
     bind_tries: int = 3
     """0: for ever."""
     bind_pause_s: float = 1.0
@@ -74,6 +83,7 @@ class CnxOptions:
             opening_timeout_s=opening_ms / 1000,
             listen_on_all=ensemble.quorum_listen_on_all_ips,
             multi_address=ensemble.multi_address_enabled,
+            patience_s=config.tick_time_ms * ensemble.init_limit_ticks / 1000,
             bind_tries=ensemble.election_port_bind_retry,
         )
 
@@ -81,19 +91,30 @@ class CnxOptions:
 class _Link:
     """The connection to a peer that is in use."""
 
-    __slots__ = ("scope", "stream")
+    __slots__ = ("scope", "since", "stream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.since = trio.current_time()
         self.scope = trio.CancelScope()
 
 
 class _Peer:
     """What is to be said to one sid, and how to reach it."""
 
-    __slots__ = ("broken", "called_from", "changed", "dialling", "last", "link", "pending", "reported", "sid")
+    __slots__ = (
+        "broken",
+        "called_from",
+        "changed",
+        "dialling",
+        "last",
+        "link",
+        "pending",
+        "reachability",
+        "sid",
+    )
 
-    def __init__(self, sid: int) -> None:
+    def __init__(self, sid: int, patience_s: float) -> None:
         self.sid = sid
         self.pending: bytes | None = None
         """The queue, of capacity 1."""
@@ -105,8 +126,7 @@ class _Peer:
         self.dialling = False
         self.called_from: tuple[Address, ...] = ()
         """Where it said it is, while we were dialling already."""
-        self.reported = False
-        """That it cannot be reached was logged."""
+        self.reachability = Reachability(f"server {sid}", patience_s, logger)
         self.changed = trio.Event()
 
     def notify(self) -> None:
@@ -137,7 +157,9 @@ class CnxManager:
         self._received: deque[tuple[int, bytes]] = deque(maxlen=RECEIVED_LIMIT)
         self._arrived = trio.Event()
         self._own: tuple[Address, ...] = ()
-        self._noted: set[str] = set()
+        self._complaints: Final = Complaints(logger)
+        self._waiting: Final = WaitingRoom()
+        self._strangers: Final = WaitingRoom(STRANGERS_LIMIT)
         self._nursery: trio.Nursery | None = None
         self._scope = trio.CancelScope()
         self._halted = False
@@ -192,7 +214,9 @@ class CnxManager:
 
     def lost(self) -> frozenset[int]:
         """The sids whose connection broke, and that could not be reached again."""
-        return frozenset(sid for sid, peer in self._peers.items() if peer.broken and peer.reported)
+        return frozenset(
+            sid for sid, peer in self._peers.items() if peer.broken and peer.reachability.failing
+        )
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -280,7 +304,7 @@ class CnxManager:
     def _peer(self, sid: int) -> _Peer:
         peer = self._peers.get(sid)
         if peer is None:
-            peer = self._peers[sid] = _Peer(sid)
+            peer = self._peers[sid] = _Peer(sid, self._options.patience_s)
         return peer
 
     def _is_member(self, sid: int) -> bool:
@@ -300,12 +324,14 @@ class CnxManager:
             del self._peers[peer.sid]
 
     def _note(self, host: str, why: str) -> None:
-        """Log what a peer did wrong, once per host."""
-        level = logging.DEBUG
-        if host not in self._noted and len(self._noted) < _NOTED_LIMIT:
-            self._noted.add(host)
-            level = logging.WARNING
-        logger.log(level, "election connection with %s closed: %s (reported once)", host, why)
+        """Log what a peer did wrong."""
+        self._complaints.tell(host, f"election connection from {host} closed: {why}")
+
+    def _doubt(self, peer: _Peer, host: str) -> None:
+        """At the start connections cross each other; later, who calls a second time may be somebody else."""
+        if peer.link is not None and trio.current_time() - peer.link.since >= CALL_BACK_S:
+            text = f"server {peer.sid} has called from {host} but is connected: is its number used twice?"
+            self._complaints.tell(host, text)
 
     def _deliver(self, sid: int, message: bytes) -> None:
         self._received.append((sid, message))
@@ -341,18 +367,21 @@ class CnxManager:
             self._tidy(peer)
 
     async def _connect_first(self, peer: _Peer, candidates: tuple[Address, ...]) -> Stream | None:
-        for host, port in candidates:
-            try:
-                stream = await self._network.connect(host, port, self._options.connect_timeout_s)
-            except OSError as error:
-                level = logging.DEBUG if peer.reported else logging.WARNING
-                logger.log(level, "cannot reach server %d at %s:%d: %s", peer.sid, host, port, error)
-            else:
-                peer.reported = False
-                return stream
-        peer.reported = True
-        self.on_lost()
-        return None
+        try:
+            return await connect_first(self._network, candidates, self._options.connect_timeout_s)
+        except DialError as error:
+            peer.reachability.failed(str(error), hopeless=error.hopeless)
+            self.on_lost()
+            return None
+
+    async def _redial(self, peer: _Peer) -> None:
+        """Somebody may have taken the peer's name and with it the connection: take it back.
+
+        An election wants to know at once who is there; but the peer may just have replaced the connection.
+        """
+        await trio.sleep(RESTORE_S if self.restores else REDIAL_S)
+        if self._peers.get(peer.sid) is peer:
+            self._dial(peer)
 
     async def _open(self, peer: _Peer, stream: Stream) -> None:
         """Introduce ourselves; then keep the connection, or leave it to the larger sid to dial back."""
@@ -384,7 +413,7 @@ class CnxManager:
         data = bytearray()
         opening: Opening | None = None
         try:
-            with trio.move_on_after(self._options.opening_timeout_s):
+            with self._waiting.waiting(), trio.move_on_after(self._options.opening_timeout_s):
                 opening = await self._read_opening(stream, data)
             if opening is None:
                 raise ProtocolError("it did not introduce itself in time")
@@ -401,6 +430,7 @@ class CnxManager:
         if self._nursery is None:
             return
         peer = self._peer(opening.sid)
+        self._doubt(peer, host)
         if opening.sid > self._sid:
             del data[: opening.size]
             await self._carry(peer, self._take(peer, stream), data)
@@ -431,7 +461,8 @@ class CnxManager:
         """Make *stream* the connection to *peer*, in place of an older one."""
         self._drop(peer)
         link = peer.link = _Link(stream)
-        peer.broken = peer.reported = False
+        peer.broken = False
+        peer.reachability.reached()
         peer.notify()
         logger.info("election connection with server %d (%s:%d)", peer.sid, *stream.peer)
         return link
@@ -440,24 +471,21 @@ class CnxManager:
         """Messages both ways until the connection ends; *data* has arrived with the opening."""
         try:
             with link.scope:
+                if not self._is_member(peer.sid):
+                    self._strangers.enter(link.scope)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._send_queued, peer, link)
                     await self._receive_all(peer, link, data)
                     nursery.cancel_scope.cancel()
         finally:
+            self._strangers.leave(link.scope)
             if peer.link is link:
                 peer.link = None
                 peer.broken = True
-                if self.restores and self._nursery is not None:
-                    self._nursery.start_soon(self._restore, peer)
+                if self._nursery is not None and self._is_member(peer.sid):
+                    self._nursery.start_soon(self._redial, peer)
             self._tidy(peer)
             await link.stream.aclose()
-
-    async def _restore(self, peer: _Peer) -> None:
-        """Dial again, unless the peer does: it may have replaced the connection that broke."""
-        await trio.sleep(RESTORE_S)
-        if self.restores:
-            self._dial(peer)
 
     async def _send_queued(self, peer: _Peer, link: _Link) -> None:
         message = peer.last if peer.pending is None else None

@@ -12,6 +12,7 @@ from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.ports import MonotonicClock, Random, WallClock
 from zkpy.quorum.quorumconfig import Configs, QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog, DiskHistory
+from zkpy.server.facts import ServerFacts
 from zkpy.tree.datatree import DataTree
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Context:
     new_tree: Callable[[], DataTree]
     serve: Callable[[ZooKeeperServer], None]
     """Admit clients to this server."""
+    facts: ServerFacts
+    """Where what happens between servers is counted."""
     membership: Membership = attrs.field(init=False)
     """Set by whoever puts a member together."""
     is_observer: bool = False

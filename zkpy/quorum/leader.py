@@ -9,26 +9,38 @@ from typing import Final
 
 import trio
 
+from zkpy import opcodes
 from zkpy.errors import ProtocolError
+from zkpy.pipeline.request import Request
+from zkpy.quorum import gauges
 from zkpy.quorum.acks import Commit, Proposals, designated_leader
 from zkpy.quorum.confirmation import Confirmation
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochProposal, NewLeaderAcks
-from zkpy.quorum.leaderserver import LeaderServer
-from zkpy.quorum.learnerhandler import LearnerHandler
+from zkpy.quorum.leaderserver import GatedSync, LeaderServer
+from zkpy.quorum.learnerhandler import FORWARDABLE, LearnerHandler, serve_learner
 from zkpy.quorum.packets import (
     COMMIT,
     INFORM,
     PING,
+    PROPOSAL,
+    READS_CXID,
+    SYNC,
+    ForwardedRequest,
     QuorumPacket,
     commit_and_activate,
+    decode_request,
+    decode_revalidate,
     encode_bare,
     inform_and_activate,
+    revalidated,
 )
 from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.reconfig import ReconfigRequest, next_config
+from zkpy.quorum.strangers import Complaints, WaitingRoom
 from zkpy.quorum.stream import Connection
-from zkpy.quorum.verifier import AckSets
+from zkpy.quorum.throttle import SyncThrottles
+from zkpy.quorum.verifier import AckSets, OracleVerifier
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -41,7 +53,12 @@ class SteppedDown(Exception):
 
 
 class Leader:
-    """One leadership. *listen* opens the quorum port, *established* is told of the new epoch."""
+    """One leadership, a `LearnerMaster`.
+
+    *listen* opens the quorum port, *established* is told of the new epoch.
+    """
+
+    observers_only: Final = False
 
     def __init__(self, context: Context, listen: Serve, established: Callable[[int], None]) -> None:
         self.context: Final = context
@@ -68,6 +85,10 @@ class Leader:
         """Registered for PROPOSAL and COMMIT, voters or not, in the order they came."""
         self.observers: list[LearnerHandler] = []
         """Registered for INFORM."""
+        self.newcomers: Final = WaitingRoom()
+        """Connections of which nobody knows yet whether they are learners."""
+        self.complaints: Final = Complaints(logger)
+        self.throttles: Final = SyncThrottles(context)
         self.server: LeaderServer | None = None
         self.confirmation: Final = Confirmation(context.sid, context.configs, self._ask)
 
@@ -121,7 +142,10 @@ class Leader:
             broadcast=self._broadcast,
             announce=self._announce,
             see=self._see,
+            facts=context.facts,
         )
+        serving_since = context.clock()
+        context.facts.gauges = lambda: gauges.of_leader(self, serving_since)
         server.preparer.reconfigure = self._reconfigured
         if context.config.ensemble.quorum_reads:
             server.hold_reads(self.confirmation.gate)
@@ -160,7 +184,18 @@ class Leader:
             if server.exhausted:
                 raise SteppedDown("the epoch's transaction ids are used up")
             if not self._are_synced(self.context.configs.in_force()):
-                raise SteppedDown("not enough followers are in sync")
+                self._ask_oracles()
+                if not self._are_synced(self.context.configs.in_force()):
+                    raise SteppedDown("not enough followers are in sync")
+                server.retry()
+                while server.send_some():
+                    await trio.lowlevel.checkpoint()
+
+    def _ask_oracles(self) -> None:
+        """Have the verifiers know whether anybody follows: alone, one of two servers may ask its oracle."""
+        for verifier in self.context.configs.verifiers():
+            if isinstance(verifier, OracleVerifier):
+                verifier.update_needed(len(self.followers))
 
     # -- discovery -----------------------------------------------------------------------------------------
 
@@ -204,15 +239,82 @@ class Leader:
     # -- learners ------------------------------------------------------------------------------------------
 
     async def _handle(self, connection: Connection) -> None:
-        handler = LearnerHandler(self, connection)
-        self.handlers.add(handler)
-        try:
-            await handler.run()
-        finally:
-            self.handlers.discard(handler)
-            for registered in (self.followers, self.observers):
-                if handler in registered:
-                    registered.remove(handler)
+        await serve_learner(self, connection)
+
+    def register(self, handler: LearnerHandler, sync_point: int) -> None:
+        """Send *handler* from now on what is committed or proposed beyond *sync_point*."""
+        send = handler.stream.send
+        if self.server is not None:
+            backlog = self.server.proposals.backlog(sync_point)
+            for proposal in backlog.committed:
+                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
+                send(QuorumPacket(COMMIT, proposal.zxid).encode())
+            for proposal in () if handler.is_observer else backlog.outstanding:
+                handler.proposed()
+                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
+        (self.observers if handler.is_observer else self.followers).append(handler)
+        self._ask_oracles()
+
+    def forget(self, handler: LearnerHandler) -> None:
+        """A learner's connection is over."""
+        for registered in (self.followers, self.observers):
+            if handler in registered:
+                registered.remove(handler)
+
+    def acknowledged(self, handler: LearnerHandler, zxids: list[int]) -> None:
+        """A learner has logged these proposals. Raises ProtocolError when there was none of them."""
+        server = self.server
+        assert server is not None
+        if max(zxids) > server.proposals.last_proposed:
+            raise ProtocolError(f"it acknowledges 0x{max(zxids):x}, which was never proposed")
+        if not handler.is_observer:
+            server.acknowledged(handler.sid, zxids)
+
+    def answered(self, handler: LearnerHandler, zxid: int) -> None:
+        """A learner has answered a PING that had this zxid."""
+        self.confirmation.answered(handler.sid, zxid)
+
+    def touched(self, session_id: int, timeout_ms: int) -> None:
+        """A learner has heard from a session."""
+        assert self.server is not None
+        self.server.touched(session_id, timeout_ms)
+
+    def revalidate(self, handler: LearnerHandler, question: QuorumPacket) -> None:
+        """A session's client has come to a learner. Raises ProtocolError."""
+        assert self.server is not None
+        session_id, timeout_ms = decode_revalidate(question)
+        valid = self.server.revalidate(session_id, timeout_ms, handler.owner)
+        handler.stream.send(revalidated(question, session_id, valid).encode())
+
+    def forwarded(self, handler: LearnerHandler, packet: QuorumPacket) -> None:
+        """A learner's client wants to write, or to see what was written. Raises ProtocolError."""
+        server = self.server
+        assert server is not None
+        forwarded = decode_request(packet)
+        op = forwarded.opcode
+        if op == opcodes.SYNC:
+            self._sync(handler, server, forwarded)
+            return
+        if op not in FORWARDABLE:
+            handler.complain(f"forwarded operation {op}, which is no write")
+            return
+        frame = forwarded.body if op == opcodes.CREATE_SESSION else bytes(8) + forwarded.body
+        identities = packet.authinfo or ()
+        request = Request(None, forwarded.session, forwarded.cxid, op, frame, identities, server.now)
+        request.origin = handler.owner
+        server.submit(request)
+
+    def _sync(self, handler: LearnerHandler, server: LeaderServer, forwarded: ForwardedRequest) -> None:
+        answer = QuorumPacket(SYNC, 0).encode()
+
+        def behind() -> None:
+            server.sync_behind(lambda: handler.stream.send(answer))
+
+        # Only what a learner asks for its reads may be answered behind the commits of what it asked later.
+        if server.gate is not None and forwarded.cxid == READS_CXID:
+            server.gate.enter(GatedSync(forwarded.session, behind))
+        else:
+            behind()
 
     def _are_synced(self, configs: list[QuorumConfig]) -> bool:
         """Whether a quorum of each of *configs* follows, this server included."""

@@ -16,6 +16,7 @@ from zkpy.quorum.packets import encode_proposal
 from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
+from zkpy.server.facts import ServerFacts
 from zkpy.tree.txns import CreateSession, SetData
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -61,6 +62,7 @@ class LeaderServer(QuorumServer):
         broadcast: Callable[[bytes], None],
         announce: Callable[[list[Commit]], None],
         see: Callable[[bytes], QuorumConfig],
+        facts: ServerFacts,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, server_id=sid, **kwargs)
@@ -70,6 +72,7 @@ class LeaderServer(QuorumServer):
         self._broadcast: Final = broadcast
         self._announce: Final = announce
         self._see: Final = see
+        self._facts: Final = facts
         self._pipeline: deque[Request] = deque()
         self._committing = False
         self._syncs: dict[int, list[Callable[[], None]]] = {}
@@ -111,6 +114,7 @@ class LeaderServer(QuorumServer):
         reconfig = None
         if isinstance(request.txn, SetData) and request.txn.type == opcodes.RECONFIG:
             reconfig = self._see(request.txn.data or b"")
+        self._facts.count("proposal_count")
         self.proposals.propose(zxid, request.payload, reconfig)
         self._broadcast(encode_proposal(zxid, request.payload))
         self.sync.submit(request)
@@ -151,6 +155,7 @@ class LeaderServer(QuorumServer):
     def _commit(self, commits: list[Commit]) -> None:
         if not commits:
             return
+        self._facts.count("commit_count", len(commits))
         if self._syncs:
             told = 0
             for count, commit in enumerate(commits, 1):
@@ -180,10 +185,21 @@ class LeaderServer(QuorumServer):
                 self.commit(batch)
                 for request in batch:
                     if request.header is not None:
+                        waited_ms = int((self.now - request.started) * 1000)
+                        self._facts.observe_often("quorum_ack_latency", waited_ms)
                         self.committed_log.add(request.header.zxid, request.payload)
                         self.proposals.applied(request.header.zxid)
         finally:
             self._committing = False
+
+    def retry(self) -> None:
+        """Commit what has its quorum now, without anybody's acknowledgement: the oracle has spoken."""
+        self._commit(self.proposals.retry())
+
+    def pending_syncs(self) -> int:
+        """Syncs that wait for what was proposed before them."""
+        own = sum(request.op == opcodes.SYNC for request in self._pipeline)
+        return own + sum(map(len, self._syncs.values()))
 
     def uncommitted(self) -> list[Request]:
         """What is in the log and not in the tree, in order: for the time after this leadership."""
@@ -203,6 +219,7 @@ class LeaderServer(QuorumServer):
 
     def revalidate(self, session_id: int, timeout_ms: int, owner: Elsewhere) -> bool:
         """A session's client has come to a learner: it moves there if it is alive."""
+        self._facts.count("revalidate_count")
         session = self.tracker.get(session_id)
         if session is None or session.closing or session.local:
             return False

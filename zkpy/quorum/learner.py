@@ -17,11 +17,12 @@ from zkpy.errors import (
 )
 from zkpy.persist.snapshot import SnapshotError, load_tree
 from zkpy.persist.treescan import TreeScanner
-from zkpy.quorum import learnersync
+from zkpy.quorum import gauges, learnersync
 from zkpy.quorum.context import SIGNATURE, Context
 from zkpy.quorum.epochs import answer_leader_info
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.learnersync import BadOpeningError, LearnerSync
+from zkpy.quorum.observermaster import ObserverMaster, Serve
 from zkpy.quorum.packets import (
     COMMIT,
     COMMITANDACTIVATE,
@@ -44,7 +45,8 @@ from zkpy.quorum.packets import (
 )
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
 from zkpy.quorum.votes import FINALIZE_WAIT_MS
-from zkpy.tree.txns import decode_payload
+from zkpy.server.facts import Gauges
+from zkpy.tree.txns import Logged, decode_payload
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -59,14 +61,26 @@ class LeftLeader(Exception):
 
 
 class Learner:
-    """One time of following a leader. *connect* opens the quorum connection, *synced* is told the epoch."""
+    """One time of following a leader, server *master*.
+
+    *connect* opens the quorum connection, *synced* is told the epoch, *listen* opens a port for observers of
+    this server.
+    """
 
     def __init__(
-        self, context: Context, connect: Callable[[], Awaitable[Connection]], synced: Callable[[int], None]
+        self,
+        context: Context,
+        master: int,
+        connect: Callable[[], Awaitable[Connection]],
+        synced: Callable[[int], None],
+        listen: Serve | None = None,
     ) -> None:
         self.context: Final = context
+        self.master: Final = master
         self._connect: Final = connect
         self._on_synced: Final = synced
+        self._listen: Final = listen
+        self._observers: ObserverMaster | None = None
         self.server: LearnerServer | None = None
         self._stream: PacketStream
 
@@ -137,6 +151,7 @@ class Learner:
 
     async def _synchronise(self, epoch: int, nursery: trio.Nursery) -> None:
         sync = LearnerSync(epoch, self.context.tree.last_zxid)
+        began = self.context.clock()
         while not sync.done:
             packet = await self._stream.receive()
             try:
@@ -145,6 +160,8 @@ class Learner:
                 raise SyncFailed(str(error)) from None
             for action in actions:
                 await self._carry_out(action, sync, nursery)
+        name = "observer_sync_time" if self.context.is_observer else "follower_sync_time"
+        self.context.facts.observe(name, int((self.context.clock() - began) * 1000))
 
     async def _carry_out(self, action: learnersync.Action, sync: LearnerSync, nursery: trio.Nursery) -> None:
         context = self.context
@@ -157,7 +174,7 @@ class Learner:
             case learnersync.ApplyUnlogged(zxid, payload):
                 context.volatile = True
                 if zxid > tree.last_zxid:  # else the tree was sent with it
-                    self._apply(zxid, payload)
+                    self._apply(_decoded(zxid, payload), payload)
             case learnersync.WriteSnapshot():
                 if context.storage is not None:
                     await self._announce_epoch(tree.last_zxid >> 32)
@@ -221,19 +238,19 @@ class Learner:
         context.replace_tree(tree)
         logger.info("received a tree of %d znodes at 0x%x", len(tree.nodes), zxid)
 
-    def _apply(self, zxid: int, payload: bytes) -> None:
+    def _apply(self, logged: Logged, payload: bytes) -> None:
         tree = self.context.tree
-        logged = decode_payload(payload)
         tree.apply(logged.header, logged.txn)
         tree.changes.clear()
-        self.context.committed_log.add(zxid, payload)
+        self.context.committed_log.add(logged.header.zxid, payload)
 
     async def _log_and_apply(self, transactions: list[learnersync.Txn]) -> None:
         storage = self.context.storage
         for zxid, payload in transactions:
+            logged = _decoded(zxid, payload)  # nothing is stored that could not be read back
             if storage is not None:
                 storage.log.append(zxid, payload)
-            self._apply(zxid, payload)
+            self._apply(logged, payload)
         if storage is not None:
             storage.log.flush()
             await storage.log.commit()
@@ -258,8 +275,20 @@ class Learner:
         if action.commits:
             self._commit(*action.commits)
         server.flush()
+        context.facts.gauges = self._gauges
         self._on_synced(action.epoch)
+        if self._listen is not None:
+            self._observers = ObserverMaster(context, server, self._listen)
+            nursery.start_soon(self._observers.run)
         context.serve(server)
+
+    def _gauges(self) -> Gauges:
+        if not self.context.is_observer:
+            mine = gauges.of_member(self.context, "following")
+            if self._observers is not None:
+                mine.append(("synced_observers", len(self._observers.observers)))
+            return mine
+        return [*gauges.of_member(self.context, "observing"), ("observer_master_id", self.master)]
 
     async def _follow(self) -> None:
         server = self.server
@@ -285,8 +314,10 @@ class Learner:
 
     def _one(self, packet: QuorumPacket, server: LearnerServer) -> None:
         kind = packet.type
+        facts = self.context.facts
         if kind == PROPOSAL:
             if not self.context.is_observer:
+                facts.count("learner_proposal_received_count")
                 payload = packet.data or b""
                 text = learnersync.reconfig_text(payload)
                 if text is not None:
@@ -308,7 +339,7 @@ class Learner:
             server.propose(packet.zxid, payload)
             self._commit_config(packet.zxid, designated)
         else:
-            logger.warning("the leader sent an unexpected %s", packet.name)
+            raise ProtocolError(f"the leader sent {packet.name}, which no leader sends here")
 
     def _commit_config(self, zxid: int, designated: int) -> None:
         """A reconfiguration is committed. Raises LeftLeader when the own role or the leader changes."""
@@ -316,7 +347,7 @@ class Learner:
         assert server is not None
         text = server.next_config(zxid)
         leaves = text is not None and self._activate(text, designated)
-        self._commit(zxid)
+        server.commit_proposals([zxid], designated)
         if leaves:
             while server.send_some():  # the client that asked for it hears of it before it is hung up on
                 pass
@@ -338,4 +369,13 @@ class Learner:
 
     def _commit(self, *zxids: int) -> None:
         assert self.server is not None
+        self.context.facts.count("learner_commit_received_count", len(zxids))
         self.server.commit_proposals(zxids)
+
+
+def _decoded(zxid: int, payload: bytes) -> Logged:
+    """Raises ProtocolError, MarshallingError."""
+    logged = decode_payload(payload)
+    if logged.header.zxid != zxid:
+        raise ProtocolError(f"proposal 0x{zxid:x} holds transaction 0x{logged.header.zxid:x}")
+    return logged

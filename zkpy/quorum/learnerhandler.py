@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from zkpy import opcodes
 from zkpy.errors import MarshallingError, ProtocolError
 from zkpy.persist.snapshot import tree_pieces
-from zkpy.pipeline.request import Request
-from zkpy.quorum.context import SIGNATURE
-from zkpy.quorum.leaderserver import Elsewhere, GatedSync
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
+from zkpy.quorum.context import SIGNATURE, Context
+from zkpy.quorum.leaderserver import Elsewhere
 from zkpy.quorum.packets import (
     ACK,
     ACKEPOCH,
@@ -23,47 +23,111 @@ from zkpy.quorum.packets import (
     PING,
     PROPOSAL,
     PROTOCOL_VERSION,
-    READS_CXID,
     REQUEST,
     REVALIDATE,
     SNAP,
-    SYNC,
     UPTODATE,
-    ForwardedRequest,
     QuorumPacket,
     decode_ack_epoch,
     decode_learner_info,
-    decode_request,
-    decode_revalidate,
     decode_touched,
     leader_info,
-    revalidated,
 )
+from zkpy.quorum.strangers import Complaints, WaitingRoom
 from zkpy.quorum.stream import Connection, Disconnected, PacketStream
 from zkpy.quorum.syncplan import SyncPlan, plan_sync
+from zkpy.quorum.throttle import SyncThrottles
 
 if TYPE_CHECKING:
-    from zkpy.quorum.leader import Leader
-    from zkpy.quorum.leaderserver import LeaderServer
     from zkpy.tree.view import TreeView
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
-_FORWARDABLE: Final = opcodes.WRITES | {opcodes.CREATE_SESSION, opcodes.DELETE_CONTAINER}
+FORWARDABLE: Final = opcodes.WRITES | {opcodes.CREATE_SESSION, opcodes.DELETE_CONTAINER}
+"""What a learner may ask the leader to do."""
+
 _TREE_END: Final = b"\0\0\0\1/"
+
+
+class LearnerMaster(Protocol):
+    """Whose learners they are: the leader, or a follower that serves observers."""
+
+    @property
+    def context(self) -> Context: ...
+
+    @property
+    def sid(self) -> int: ...
+
+    @property
+    def handlers(self) -> set[LearnerHandler]: ...
+
+    @property
+    def newcomers(self) -> WaitingRoom: ...
+
+    @property
+    def complaints(self) -> Complaints: ...
+
+    @property
+    def throttles(self) -> SyncThrottles: ...
+
+    @property
+    def serving(self) -> trio.Event:
+        """Set when learners get UPTODATE."""
+
+    @property
+    def observers_only(self) -> bool: ...
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def server(self) -> ZooKeeperServer | None: ...
+
+    async def learn_epoch(self, sid: int, accepted: int) -> int:
+        """Count a server's accepted epoch; returns the new epoch when that is fixed."""
+
+    async def learn_history(self, sid: int, epoch: int, zxid: int) -> None:
+        """Count a server's history; returns when the epoch is accepted. Raises ProtocolError."""
+
+    def acknowledge_new_leader(self, sid: int, zxid: int) -> None:
+        """A server holds the master's history."""
+
+    def register(self, handler: LearnerHandler, sync_point: int) -> None:
+        """Send *handler* from now on what is beyond *sync_point*."""
+
+    def forget(self, handler: LearnerHandler) -> None:
+        """Its connection is over."""
+
+    def acknowledged(self, handler: LearnerHandler, zxids: list[int]) -> None:
+        """It has logged these proposals. Raises ProtocolError."""
+
+    def answered(self, handler: LearnerHandler, zxid: int) -> None:
+        """It has answered a PING that had this zxid."""
+
+    def touched(self, session_id: int, timeout_ms: int) -> None:
+        """It has heard from a session."""
+
+    def revalidate(self, handler: LearnerHandler, question: QuorumPacket) -> None:
+        """It asks whether a session is alive. Raises ProtocolError."""
+
+    def forwarded(self, handler: LearnerHandler, packet: QuorumPacket) -> None:
+        """It passes on a client's request. Raises ProtocolError, MarshallingError."""
 
 
 class LearnerHandler:
     """Discovery, synchronisation and service of one learner, for as long as its connection lasts."""
 
-    def __init__(self, leader: Leader, connection: Connection) -> None:
+    def __init__(self, leader: LearnerMaster, connection: Connection) -> None:
         context = leader.context
         self._leader: Final = leader
         self._connection: Final = connection
         self.stream: Final = PacketStream(connection, context.packet_limit, context.init_limit_s)
         self.sid = -1
+        self._host: Final = connection.peer[0]
+        self._introduced = False
         self.is_observer = False
-        self._owner: Elsewhere = Elsewhere(-1)
+        self.owner: Elsewhere = Elsewhere(-1)
+        """Of the sessions that have come through it."""
         self._heard = context.clock()
         self._in_service = False
         self._unacked_since: float | None = None
@@ -97,17 +161,33 @@ class LearnerHandler:
         """Serve the learner; returns when its connection is over, whatever the reason."""
         try:
             with self._scope:
+                self._leader.newcomers.enter(self._scope)
                 async with trio.open_nursery() as nursery:
                     await self._discover()
                     await self._synchronise(nursery)
+                    self._leader.newcomers.leave(self._scope)
                     nursery.start_soon(self.stream.watch)
                     await self._requests()
-        except* (Disconnected, ProtocolError, MarshallingError, trio.BrokenResourceError) as group:
-            for error in _leaves(group):
-                logger.info("learner %d: %s", self.sid, error)
+        except* Disconnected as group:
+            for error in leaves(group):
+                logger.info("%s: %s", self._name(), error)
+        except* (ProtocolError, MarshallingError) as group:
+            for error in leaves(group):
+                self.complain(f"is disconnected: {error}")
         finally:
+            self._leader.newcomers.leave(self._scope)
             with trio.CancelScope(shield=True), trio.move_on_after(1):
                 await self._connection.aclose()
+
+    def _name(self) -> str:
+        """For the log."""
+        if self._introduced:
+            return f"learner {self.sid} at {self._host}"
+        return f"the quorum connection from {self._host}"
+
+    def complain(self, what: str) -> None:
+        """Log what is wrong with the learner."""
+        self._leader.complaints.tell(self._host, f"{self._name()} {what}")
 
     async def _discover(self) -> None:
         leader = self._leader
@@ -118,13 +198,18 @@ class LearnerHandler:
         if info.sid == leader.sid:
             raise ProtocolError(f"it says it is server {info.sid}, as we are")
         self.sid = info.sid
-        self._owner = Elsewhere(info.sid)
+        self._introduced = True
+        self.owner = Elsewhere(info.sid)
         self.is_observer = first.type == OBSERVERINFO
+        if leader.observers_only and not self.is_observer:
+            raise ProtocolError("only observers can follow this server")
         committed = leader.context.configs.committed.version
         if info.config_version is not None and info.config_version > committed:
             raise ProtocolError(f"it has the newer configuration 0x{info.config_version:x}")
         if info.protocol_version < PROTOCOL_VERSION:
             raise ProtocolError("it speaks a protocol from before 3.4")
+        if leader.context.configs.committed.member(info.sid) is not None:
+            leader.newcomers.leave(self._scope)
         logger.info("%s %d has come", "observer" if self.is_observer else "follower", self.sid)
         epoch = await leader.learn_epoch(self.sid, first.zxid >> 32)
         self.stream.send(leader_info(epoch).encode())
@@ -138,14 +223,16 @@ class LearnerHandler:
 
     async def _synchronise(self, nursery: trio.Nursery) -> None:
         leader = self._leader
-        plan, view = self._register()
-        logger.info("learner %d at 0x%x: %s", self.sid, self._last_zxid, QuorumPacket(plan.type, 0).name)
-        if view is not None:
-            await self._send_tree(plan, view)
-        nursery.start_soon(self.stream.write)
-        first = await self.stream.receive()
-        if first.type != ACK:
-            raise ProtocolError(f"{first.name} instead of the ACK of NEWLEADER")
+        plan = self._plan()
+        with leader.throttles.of(plan.type).one_more(exempt=not self.is_observer):
+            view = self._register(plan)
+            logger.info("learner %d at 0x%x: %s", self.sid, self._last_zxid, QuorumPacket(plan.type, 0).name)
+            if view is not None:
+                await self._send_tree(plan, view)
+            nursery.start_soon(self.stream.write)
+            first = await self.stream.receive()
+            if first.type != ACK:
+                raise ProtocolError(f"{first.name} instead of the ACK of NEWLEADER")
         self._heard = leader.context.clock()
         leader.acknowledge_new_leader(self.sid, first.zxid)
         with trio.move_on_after(leader.context.init_limit_s) as scope:
@@ -158,12 +245,11 @@ class LearnerHandler:
         self._unacked_since = self._heard if self._unacked else None
         self.stream.send(QuorumPacket(UPTODATE, -1).encode())
 
-    def _register(self) -> tuple[SyncPlan, TreeView | None]:
-        """Decide how to synchronise, and join the live traffic in the same step."""
-        leader = self._leader
-        context = leader.context
+    def _plan(self) -> SyncPlan:
+        """Decide how to synchronise. To be carried out in the same step."""
+        context = self._leader.context
         ensemble = context.config.ensemble
-        plan = plan_sync(
+        return plan_sync(
             self._last_zxid,
             context.tree.last_zxid,
             context.committed_log,
@@ -172,6 +258,13 @@ class LearnerHandler:
             force_snapshot=ensemble.force_snapshot_sync,
             cut_across_epochs=False,
         )
+
+    def _register(self, plan: SyncPlan) -> TreeView | None:
+        """Queue what the plan says, and join the live traffic behind it."""
+        leader = self._leader
+        context = leader.context
+        context.facts.count("snap_count" if plan.type == SNAP else "diff_count")
+        context.facts.learner_sets.add(self.sid)
         send = self.stream.send
         view = None
         if plan.type == SNAP:
@@ -181,18 +274,10 @@ class LearnerHandler:
         for zxid, payload in plan.transactions:
             send(QuorumPacket(PROPOSAL, zxid, payload).encode())
             send(QuorumPacket(COMMIT, zxid).encode())
-        if leader.server is not None:
-            backlog = leader.server.proposals.backlog(plan.sync_point)
-            for proposal in backlog.committed:
-                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
-                send(QuorumPacket(COMMIT, proposal.zxid).encode())
-            for proposal in () if self.is_observer else backlog.outstanding:
-                self.proposed()
-                send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
-        (leader.observers if self.is_observer else leader.followers).append(self)
+        leader.register(self, plan.sync_point)
         text = context.configs.last_seen.text().encode()
         send(QuorumPacket(NEWLEADER, leader.epoch << 32, text).encode())
-        return plan, view
+        return view
 
     async def _send_tree(self, plan: SyncPlan, view: TreeView) -> None:
         try:
@@ -228,64 +313,41 @@ class LearnerHandler:
                 await trio.lowlevel.checkpoint()
 
     def _one(self, packet: QuorumPacket) -> None:
-        server = self._leader.server
-        assert server is not None
+        leader = self._leader
         kind = packet.type
         if kind == PING:
-            self._leader.confirmation.answered(self.sid, packet.zxid)
+            leader.answered(self, packet.zxid)
             for session, timeout_ms in decode_touched(packet.data):
-                server.touched(session, timeout_ms)
+                leader.touched(session, timeout_ms)
         elif kind == REVALIDATE:
-            session, timeout_ms = decode_revalidate(packet)
-            valid = server.revalidate(session, timeout_ms, self._owner)
-            self.stream.send(revalidated(packet, session, valid).encode())
+            leader.revalidate(self, packet)
         elif kind == REQUEST:
-            self._forwarded(packet)
+            leader.forwarded(self, packet)
         else:
-            logger.warning("learner %d sent an unexpected %s", self.sid, packet.name)
+            raise ProtocolError(f"it sent {packet.name}, which no learner sends here")
 
     def _acknowledged(self, zxids: list[int]) -> None:
-        server = self._leader.server
-        assert server is not None
         logged = sum(1 for zxid in zxids if zxid & 0xFFFFFFFF)
         if logged and self._unacked:
             self._unacked = max(0, self._unacked - logged)
-            self._unacked_since = server.now if self._unacked else None
-        if not self.is_observer:
-            server.acknowledged(self.sid, zxids)
-
-    def _forwarded(self, packet: QuorumPacket) -> None:
-        server = self._leader.server
-        assert server is not None
-        forwarded = decode_request(packet)
-        op = forwarded.opcode
-        if op == opcodes.SYNC:
-            self._sync(server, forwarded)
-            return
-        if op not in _FORWARDABLE:
-            logger.warning("learner %d forwarded operation %d", self.sid, op)
-            return
-        frame = forwarded.body if op == opcodes.CREATE_SESSION else bytes(8) + forwarded.body
-        identities = packet.authinfo or ()
-        request = Request(None, forwarded.session, forwarded.cxid, op, frame, identities, server.now)
-        request.origin = self._owner
-        server.submit(request)
-
-    def _sync(self, server: LeaderServer, forwarded: ForwardedRequest) -> None:
-        answer = QuorumPacket(SYNC, 0).encode()
-
-        def behind() -> None:
-            server.sync_behind(lambda: self.stream.send(answer))
-
-        # Only what a learner asks for its reads may be answered behind the commits of what it asked later.
-        if server.gate is not None and forwarded.cxid == READS_CXID:
-            server.gate.enter(GatedSync(forwarded.session, behind))
-        else:
-            behind()
+            self._unacked_since = self._heard if self._unacked else None
+        self._leader.acknowledged(self, zxids)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The single exceptions of a group and its groups."""
     found: list[BaseException] = []
     for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+async def serve_learner(master: LearnerMaster, connection: Connection) -> None:
+    """Take care of a learner's connection, until it is over."""
+    handler = LearnerHandler(master, connection)
+    master.handlers.add(handler)
+    try:
+        await handler.run()
+    finally:
+        master.handlers.discard(handler)
+        master.forget(handler)

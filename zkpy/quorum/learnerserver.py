@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from zkpy import opcodes
@@ -18,9 +19,10 @@ from zkpy.pipeline.zookeeperserver import ASKED, Client
 from zkpy.quorum.packets import ACK, READS_CXID, ForwardedRequest, encode_bare, revalidate
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
+from zkpy.tree.acl import Identities
 from zkpy.tree.digest import VERSION
 from zkpy.tree.txns import SetData, decode_payload
-from zkpy.zxid import follows
+from zkpy.zxid import continues, epoch_of
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
@@ -53,10 +55,18 @@ class LearnerTracker(SessionTracker):
         self._leave(session)
         self._touched[session.id] = session.current_timeout_ms
 
+    def heard(self, session_id: int, timeout_ms: int) -> None:
+        """The same for a session whose connection is at an observer of this server."""
+        self._touched[session_id] = timeout_ms
+
     def take_touched(self) -> list[tuple[int, int]]:
         """Session and timeout (ms) of those heard from since the last call."""
         touched, self._touched = self._touched, {}
         return list(touched.items())
+
+
+Relayed = Callable[[bool], None]
+"""Told whether a session may go on at the observer that asked."""
 
 
 class LearnerServer(QuorumServer):
@@ -80,14 +90,18 @@ class LearnerServer(QuorumServer):
     ) -> None:
         super().__init__(*args, server_id=sid, **kwargs)
         self.mode = "follower" if acknowledges else "observer"
+        self._epoch: Final = epoch
         self._send: Final = send
         self._acknowledges: Final = acknowledges
         self.committed_log: Final = committed_log
         self._pending: deque[Request] = deque()
-        self._syncs: deque[Request | int] = deque()
+        self._syncs: deque[Callable[[], None]] = deque()
+        """What to do when the leader answers, by the order in which it was asked."""
         self._proposals: deque[Request] = deque()
         self._answered: set[Request] = set()
-        self._revalidating: dict[int, deque[tuple[Client, int]]] = {}
+        self._revalidating: dict[int, deque[tuple[Client | Relayed, int]]] = {}
+        self.relay: Callable[[int, bytes, int | None], None] | None = None
+        """Told zxid and payload of what was carried out, with the designated leader if there is one."""
         self.last_queued = max(self.tree.last_zxid, epoch << 32)
         self._known = self.tree.last_zxid
         if self.config.ensemble.quorum_reads:
@@ -119,7 +133,7 @@ class LearnerServer(QuorumServer):
         if request.ephemeral_err and op != opcodes.MULTI:
             request.err = request.ephemeral_err  # whatever the leader says
         if op == opcodes.SYNC:
-            self._syncs.append(request)
+            self._syncs.append(partial(self._synced, request))
         authinfo = None if op == opcodes.CREATE_SESSION else request.identities
         if op == opcodes.CLOSE_SESSION:
             body = b""
@@ -134,18 +148,17 @@ class LearnerServer(QuorumServer):
 
     def synced(self) -> None:
         """The leader has answered the oldest sync: what it had to wait for was committed before."""
-        if not self._syncs:
-            return
-        oldest = self._syncs.popleft()
-        if isinstance(oldest, Request):
-            self._answered.add(oldest)
-            self._advance()
-        elif self.gate is not None:
-            self.gate.confirmed(oldest)
+        if self._syncs:
+            self._syncs.popleft()()
+
+    def _synced(self, request: Request) -> None:
+        self._answered.add(request)
+        self._advance()
 
     def _ask_leader(self, number: int, session_id: int) -> None:
         """A sync of the server's own: the leader's answer comes behind all that it has committed."""
-        self._syncs.append(number)
+        assert self.gate is not None
+        self._syncs.append(partial(self.gate.confirmed, number))
         self._send(ForwardedRequest(session_id, READS_CXID, opcodes.SYNC, _ROOT).packet(None).encode())
 
     def _advance(self) -> None:
@@ -176,7 +189,9 @@ class LearnerServer(QuorumServer):
         request = Request(None, header.client_id, header.cxid, opcodes.NOTIFICATION, b"", (), self.now)
         request.header = header
         if zxid > self._known:
-            if not follows(self.last_queued, zxid):
+            if epoch_of(zxid) > self._epoch:
+                raise ProtocolError(f"proposal 0x{zxid:x} of a leader of epoch {self._epoch}")
+            if not continues(self.last_queued, zxid):
                 raise ProtocolError(f"proposal 0x{zxid:x} after 0x{self.last_queued:x}")
             self.last_queued = zxid
             request.txn = logged.txn
@@ -203,8 +218,10 @@ class LearnerServer(QuorumServer):
             return (txn.data or b"").decode("utf-8", "replace")
         return None
 
-    def commit_proposals(self, zxids: Iterable[int]) -> None:
+    def commit_proposals(self, zxids: Iterable[int], designated: int | None = None) -> None:
         """Carry out the oldest proposals, whose zxids these are, and answer local clients who asked for them.
+
+        *designated* leads from here on, when the proposal changes the members.
 
         Raises:
             CommitMismatch: a commit is not of the oldest pending proposal.
@@ -239,6 +256,8 @@ class LearnerServer(QuorumServer):
             if request.txn is not None:
                 assert request.header is not None
                 self.committed_log.add(request.header.zxid, request.payload)
+                if self.relay is not None:
+                    self.relay(request.header.zxid, request.payload, designated)
         if mismatch is not None:
             raise CommitMismatch(mismatch)
 
@@ -278,12 +297,40 @@ class LearnerServer(QuorumServer):
         client, timeout_ms = waiting.popleft()
         if not waiting:
             del self._revalidating[session_id]
+        if callable(client):
+            if valid:
+                self.heard_elsewhere(session_id, timeout_ms)
+            client(valid)
+            return
         session = None
         if valid:
             session = self.tracker.add(session_id, timeout_ms, self.now_ms())
             session.owner = client
             self.tracker.set_timeout(session, timeout_ms, self.now_ms())
         client.resumed(session)
+
+    # -- for observers of this server ----------------------------------------------------------------------
+
+    def forward_elsewhere(
+        self, forwarded: ForwardedRequest, authinfo: Identities | None, answer: Callable[[], None] | None
+    ) -> None:
+        """Send on a request that decodes, behind those of local clients; *answer* is called after a sync."""
+        if answer is not None:
+            self._syncs.append(answer)
+        self._send(forwarded.packet(authinfo).encode())
+
+    def revalidate_elsewhere(self, session_id: int, timeout_ms: int, answer: Relayed) -> None:
+        """Ask the leader for an observer."""
+        self._revalidating.setdefault(session_id, deque()).append((answer, timeout_ms))
+        self._send(revalidate(session_id, timeout_ms).encode())
+
+    def heard_elsewhere(self, session_id: int, timeout_ms: int) -> None:
+        """An observer has heard from a session."""
+        tracker = self.tracker
+        assert isinstance(tracker, LearnerTracker)
+        tracker.heard(session_id, timeout_ms)
+
+    # -- not here ------------------------------------------------------------------------------------------
 
     def collectable(self) -> list[bytes]:
         """Only the leader deletes containers."""

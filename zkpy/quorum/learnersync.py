@@ -35,7 +35,7 @@ from zkpy.quorum.packets import (
     QuorumPacket,
     decode_designated,
 )
-from zkpy.zxid import counter_of, follows
+from zkpy.zxid import continues, counter_of, epoch_of
 
 Txn = tuple[int, bytes]
 """(zxid, payload as it is logged and sent)."""
@@ -226,6 +226,7 @@ class LearnerSync:
         zxid = packet.zxid
         if packet.type not in (DIFF, TRUNC, SNAP):
             raise BadOpeningError(f"{packet.name} instead of DIFF, TRUNC or SNAP")
+        self._check_epoch(zxid)
         self._opening = packet.type
         self._promised = zxid
         if packet.type == DIFF:
@@ -237,8 +238,14 @@ class LearnerSync:
         self._previous = None  # what the snapshot has already may come once more
         return ReadSnapshot(zxid)
 
+    def _check_epoch(self, zxid: int) -> None:
+        """A leader has no history of a later epoch than its own."""
+        if epoch_of(zxid) > self._epoch:
+            raise ProtocolError(f"0x{zxid:x} from a leader of epoch {self._epoch}")
+
     def _propose(self, zxid: int, payload: bytes | None) -> list[Action]:
-        if self._previous is not None and not follows(self._previous, zxid):
+        self._check_epoch(zxid)
+        if self._previous is not None and not continues(self._previous, zxid):
             raise ProtocolError(f"proposal 0x{zxid:x} after 0x{self._previous:x}")
         if payload is None:
             raise ProtocolError(f"proposal 0x{zxid:x} without a transaction")

@@ -18,6 +18,10 @@ STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSEr
 """What sending and receiving raise when the connection is gone."""
 
 
+class UnknownHostError(OSError):
+    """A host's name leads to no address."""
+
+
 class Stream(Protocol):
     """One connection, both directions."""
 
@@ -43,7 +47,8 @@ class Network(Protocol):
     """Opens and accepts connections."""
 
     async def connect(self, host: str, port: int, timeout_s: float) -> Stream:
-        """A new connection. Raises OSError when there is none in time (then a TimeoutError) or at all."""
+        """A new connection. Raises OSError when there is none in time (then a TimeoutError) or at
+        all; UnknownHostError when the name leads nowhere."""
 
     async def serve(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, cast
 
 import trio
@@ -12,11 +13,13 @@ from zkpy.config.settings import ServerSpec
 from zkpy.errors import ElectionPortTaken
 from zkpy.quorum.cnxmanager import CnxManager
 from zkpy.quorum.context import Context
+from zkpy.quorum.dialling import connect_first
 from zkpy.quorum.election import Election
 from zkpy.quorum.leader import Leader, SteppedDown
 from zkpy.quorum.learner import Learner, LeftLeader
 from zkpy.quorum.network import Network
 from zkpy.quorum.notification import PeerState
+from zkpy.quorum.observermaster import ObserverMasters
 from zkpy.quorum.readonly import serving_reads
 from zkpy.quorum.stream import Connection
 from zkpy.quorum.votes import Vote
@@ -40,6 +43,7 @@ class QuorumPeer:
         self._cnx: Final = cnx
         self.election: Final = election
         self._hide: Final = hide
+        self._masters: Final = ObserverMasters(context)
         self.role: Leader | Learner | None = None
 
     async def run(self) -> None:
@@ -58,18 +62,19 @@ class QuorumPeer:
 
     async def _one_role(self) -> None:
         context = self.context
+        context.facts.count("looking_count")
+        began = context.clock()
         async with serving_reads(context, self._hide):
             vote = await self._next_vote()
+        if not context.is_observer:
+            context.facts.observe("election_time", int((context.clock() - began) * 1000))
         try:
             if self.election.state is PeerState.LEADING:
                 self.role = leader = Leader(context, self._listen, self.election.set_epoch)
                 self.election.on_deserted = leader.deserted
                 await leader.run()
             else:
-                spec = context.configs.committed.member(vote.leader)
-                if spec is None:
-                    raise LeftLeader(f"server {vote.leader} is not in the configuration")
-                self.role = learner = Learner(context, self._connector(spec), self.election.set_epoch)
+                self.role = learner = await self._learner(vote.leader)
                 await learner.run()
         except* (SteppedDown, LeftLeader) as group:
             logger.warning("the role is over: %s", _first(group))
@@ -97,6 +102,24 @@ class QuorumPeer:
         self.election.set_state(state, vote)
         return vote
 
+    async def _learner(self, leader: int) -> Learner:
+        """Follow *leader*; an observer may follow one of those that follow it."""
+        context = self.context
+        ensemble = context.config.ensemble
+        port = ensemble.observer_master_port or None
+        master = leader
+        if context.is_observer:
+            master = self._masters.next(leader) if port is not None else leader
+            await trio.sleep(context.random.randrange(0, max(1, ensemble.observer_reconnect_delay_ms)) / 1000)
+        spec = context.configs.committed.member(master)
+        if spec is None:
+            raise LeftLeader(f"server {master} is not in the configuration")
+        connect = self._connector(spec, port if master != leader else None)
+        listen = None
+        if port is not None and not context.is_observer:
+            listen = partial(self._listen, port=port)
+        return Learner(context, master, connect, self.election.set_epoch, listen)
+
     async def _leave(self) -> None:
         """The role is over: what was logged counts as history, committed or not."""
         role, self.role = self.role, None
@@ -121,17 +144,21 @@ class QuorumPeer:
     # -- the quorum port -----------------------------------------------------------------------------------
 
     async def _listen(
-        self, handler: Callable[[Connection], Awaitable[None]], task_status: trio.TaskStatus[None]
+        self,
+        handler: Callable[[Connection], Awaitable[None]],
+        task_status: trio.TaskStatus[None],
+        port: int | None = None,
     ) -> None:
+        """On the quorum port, or on *port* of the same addresses."""
         context = self.context
         spec = context.configs.committed.member(context.sid)
         if spec is None:
             raise SteppedDown("this server is no member any more")
         everywhere = context.config.ensemble.quorum_listen_on_all_ips
         async with trio.open_nursery() as nursery:
-            for address in spec.addresses:
-                host = None if everywhere else address.host
-                await nursery.start(self._serve_address, host, address.quorum_port, handler)
+            places = [(None if everywhere else a.host, port or a.quorum_port) for a in spec.addresses]
+            for host, number in dict.fromkeys(places):
+                await nursery.start(self._serve_address, host, number, handler, port is None)
             task_status.started()
 
     async def _serve_address(
@@ -139,6 +166,7 @@ class QuorumPeer:
         host: str | None,
         port: int,
         handler: Callable[[Connection], Awaitable[None]],
+        needed: bool,
         *,
         task_status: trio.TaskStatus[object],
     ) -> None:
@@ -148,22 +176,17 @@ class QuorumPeer:
         try:
             await self._network.serve(host, port, accepted, task_status=task_status)
         except OSError as error:
+            if not needed:
+                raise
             raise SteppedDown(f"cannot listen on the quorum port {host or '*'}:{port}: {error}") from error
 
-    def _connector(self, spec: ServerSpec) -> Callable[[], Awaitable[Connection]]:
-        timeout_s = self.context.init_limit_s
+    def _connector(self, spec: ServerSpec, port: int | None) -> Callable[[], Awaitable[Connection]]:
+        """Connects to a server's quorum port, or to *port* of the same addresses."""
+        addresses = [(address.host, port or address.quorum_port) for address in spec.addresses]
 
         async def connect() -> Connection:
-            why: OSError | None = None
-            for address in spec.addresses:
-                try:
-                    stream = await self._network.connect(address.host, address.quorum_port, timeout_s)
-                except OSError as error:
-                    why = error
-                else:
-                    return cast(Connection, stream)
-            assert why is not None
-            raise why
+            stream = await connect_first(self._network, addresses, self.context.init_limit_s)
+            return cast(Connection, stream)
 
         return connect
 

@@ -6,13 +6,20 @@ from typing import Final, Protocol
 
 import trio
 
+from zkpy.quorum.network import Address
 from zkpy.quorum.packets import PacketReader, QuorumPacket
 
 CHUNK_BYTES: Final = 1 << 16
+SEND_BYTES: Final = 1 << 20
+"""The other side has to take so much within the time-out."""
 
 
 class Connection(Protocol):
     """The byte stream below, real or simulated."""
+
+    @property
+    def peer(self) -> Address:
+        """Where the other end is."""
 
     async def send_all(self, data: bytes) -> None: ...
 
@@ -112,11 +119,19 @@ class PacketStream:
         await self.send_now(data)
 
     async def send_now(self, data: bytes) -> None:
-        """Send bytes without the queue, such as a snapshot before anything is queued."""
-        try:
-            await self._connection.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise Disconnected(str(error) or "connection lost") from None
+        """Send bytes without the queue, such as a snapshot before anything is queued.
+
+        Raises:
+            Disconnected: the connection is lost, or nothing is taken for ``timeout_s``.
+        """
+        for start in range(0, len(data), SEND_BYTES):
+            with trio.move_on_after(self.timeout_s) as scope:
+                try:
+                    await self._connection.send_all(data[start : start + SEND_BYTES])
+                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                    raise Disconnected(str(error) or "connection lost") from None
+            if scope.cancelled_caught:
+                raise Disconnected(f"nothing was taken for {self.timeout_s:g} s")
 
     async def write(self) -> None:
         """Send what gets queued until cancelled. Raises Disconnected."""

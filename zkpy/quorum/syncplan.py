@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from zkpy.errors import ProtocolError
 from zkpy.quorum.packets import DIFF, SNAP, TRUNC
-from zkpy.zxid import counter_of, epoch_of, follows
+from zkpy.zxid import continues, counter_of, epoch_of, follows
 
 COMMIT_LOG_COUNT: Final = 500
 """``zookeeper.commitLogCount``'s default."""
@@ -161,7 +161,7 @@ def _from_disk(peer_last: int, low: int, disk: Disk, factor: float) -> list[Txn]
         zxid = txn[0]
         if not txns and zxid > peer_last:
             return None
-        if txns and not _next_in_chain(txns[-1][0], zxid):
+        if txns and not continues(txns[-1][0], zxid):
             return None
         if zxid > low:
             return None  # low itself must be there, or the log on disk is not what the tree was made from
@@ -169,10 +169,6 @@ def _from_disk(peer_last: int, low: int, disk: Disk, factor: float) -> list[Txn]
         if zxid == low:
             return txns
     return None
-
-
-def _next_in_chain(previous: int, zxid: int) -> bool:
-    return zxid == previous + 1 or (epoch_of(zxid) > epoch_of(previous) and counter_of(zxid) == 1)
 
 
 def _beyond(zxid: int, txns: Iterable[Txn]) -> Iterator[Txn]:

@@ -7,7 +7,8 @@ nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from zkpy import COMPATIBLE_WITH, __version__
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 REVISION: Final = "0" * 40
 """Where a Java build names its commit: a checkout may have one, an installed package has not."""
+
+
+Gauges = list[tuple[str, int | str]]
+"""Names without ``zk_`` and values of the moment."""
+
+LATEST: Final = 1024
+"""So many observations make percentiles."""
 
 
 class Summary:
@@ -40,6 +48,26 @@ class Summary:
         self.total += value
 
 
+class Quantiles(Summary):
+    """A summary with the percentiles of the latest observations: an advanced summary of ``mntr``."""
+
+    __slots__ = ("_latest",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest: deque[int] = deque(maxlen=LATEST)
+
+    def add(self, value: int) -> None:
+        """Note one observation."""
+        super().add(value)
+        self._latest.append(value)
+
+    def percentiles(self, shares: Iterable[float]) -> list[int]:
+        """The values that such *shares* (0 to 1) of the latest observations do not exceed."""
+        values = sorted(self._latest)
+        return [values[min(len(values) - 1, int(share * len(values)))] if values else 0 for share in shares]
+
+
 class ServerFacts:
     """The surroundings of one server.
 
@@ -51,6 +79,9 @@ class ServerFacts:
         dir_size: bytes of the files below a directory; looked up for each answer, never for an empty name.
         counters: values since the start or the last ``srst``, by metric name without ``zk_``.
         summaries: the same for observations.
+        quantiles: the same for observations with percentiles.
+        gauges: what ``mntr`` shows of a member's role, as of the moment.
+        learner_sets: ids of the learners of which summaries are shown, after their first synchronisation.
     """
 
     __slots__ = (
@@ -59,8 +90,11 @@ class ServerFacts:
         "counters",
         "data_dir",
         "dir_size",
+        "gauges",
+        "learner_sets",
         "log_dir",
         "members",
+        "quantiles",
         "secure_client_port",
         "started",
         "summaries",
@@ -76,6 +110,9 @@ class ServerFacts:
         self.dir_size: Callable[[str], int] = directory_size
         self.counters: Final[dict[str, int]] = {}
         self.summaries: Final[dict[str, Summary]] = {}
+        self.quantiles: Final[dict[str, Quantiles]] = {}
+        self.gauges: Callable[[], Gauges] = list
+        self.learner_sets: Final[set[int]] = set()
         self._baseline: dict[str, int] = {}
 
     def count(self, name: str, by: int = 1) -> None:
@@ -87,6 +124,13 @@ class ServerFacts:
         summary = self.summaries.get(name)
         if summary is None:
             summary = self.summaries[name] = Summary()
+        summary.add(value)
+
+    def observe_often(self, name: str, value: int) -> None:
+        """Add to an advanced summary, for instance ``quorum_ack_latency``."""
+        summary = self.quantiles.get(name)
+        if summary is None:
+            summary = self.quantiles[name] = Quantiles()
         summary.add(value)
 
     def sizes(self) -> tuple[int, int]:
@@ -105,6 +149,7 @@ class ServerFacts:
         """``srst``: counters and summaries begin anew, and *totals* count from here."""
         self.counters.clear()
         self.summaries.clear()
+        self.quantiles.clear()
         self._baseline = dict(totals)
 
 

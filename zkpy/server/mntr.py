@@ -1,8 +1,8 @@
-"""``mntr``: every key that a standalone ZooKeeper 3.9.5 prints with its default metrics provider.
+"""``mntr``: every key that a ZooKeeper 3.9.5 in the same role prints with its default metrics provider.
 
 Monitoring looks for names and takes a missing one for a fault, so all are there. Gauges are computed when
 asked for; counters and summaries come from ``ServerFacts`` and from totals kept anyway; what has no
-counterpart here (a JVM, a commit processor, learners) or would cost something on every request stays 0.
+counterpart here (a JVM, a commit processor) or would cost something on every request stays 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from zkpy.server import facts
-from zkpy.server.facts import Summary
+from zkpy.server.facts import Quantiles, Summary
 from zkpy.server.service import Service
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.quota import MalformedQuotaError, StatsTrack, limits_path, stats_path
@@ -58,7 +58,7 @@ _ADVANCED: Final = """
     write_commitproc_time_ms write_final_proc_time_ms
 """
 
-_PERCENTILES: Final = ("p50", "p95", "p99", "p999")
+_PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 _UNKNOWN: Final = -1
 """What Java shows of response sizes before the first response; they are not measured here."""
 
@@ -73,9 +73,15 @@ def render(service: Service) -> str:
     empty = Summary()
     for name, summary in (dict.fromkeys(_BASIC.split(), empty) | around.summaries).items():
         parts.append(_basic(name, summary))
-    for name in _ADVANCED.split():
-        parts.append(_basic(name, empty))
-        parts += [f"zk_{percentile}_{name}\t0\n" for percentile in _PERCENTILES]
+    for sid in sorted(around.learner_sets):
+        parts.append(_basic(f"{sid}_learner_handler_qp_size", empty))
+    sets = [f"{sid}_learner_handler_qp_time_ms" for sid in sorted(around.learner_sets)]
+    nothing = Quantiles()
+    for name in (*_ADVANCED.split(), *sets):
+        summary = around.quantiles.get(name, nothing)
+        parts.append(_basic(name, summary))
+        values = zip(_PERCENTILES, summary.percentiles(_PERCENTILES.values()), strict=True)
+        parts += [f"zk_{percentile}_{name}\t{value}\n" for percentile, value in values]
     return "".join(parts)
 
 
@@ -108,6 +114,7 @@ def _gauges(service: Service) -> Iterator[tuple[str, int | str]]:
     stats = server.stats
     tree = server.tree
     open_descriptors, max_descriptors = facts.descriptors()
+    yield from service.facts.gauges()
     yield "num_alive_connections", len(service.cnxns)
     yield "outstanding_requests", server.outstanding
     yield "avg_latency", average(stats.total_latency, stats.count)

@@ -8,7 +8,6 @@ from zlib import adler32
 import attrs
 
 from zkpy.errors import CorruptLogError, MarshallingError
-from zkpy.persist.chain import follows
 from zkpy.persist.logreader import REMEDY, LogEntry, LogReader
 from zkpy.persist.names import LOG, SNAPSHOT, Named, named, zxid_of
 from zkpy.persist.snapshot import SnapshotError, Stored, load_snapshot
@@ -20,6 +19,7 @@ from zkpy.toolkit.render import RULES, hex_id
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.digest import MASK, VERSION
 from zkpy.tree.txns import Logged, decode_payload
+from zkpy.zxid import continues
 
 _SAVE = "save what stands before it with zkpy log --salvage OUT"
 _RESTORE = "put back an undamaged copy, or rebuild this server from the other members"
@@ -98,7 +98,7 @@ class Verifier:
 
     def _entry(self, path: str, entry: LogEntry) -> None:
         zxid, offset = entry.zxid, entry.offset
-        if self._last >= 0 and not follows(self._last, zxid):
+        if self._last >= 0 and not continues(self._last, zxid):
             if zxid <= self._last:
                 if self._last_place == path or not self._is_repeated(entry):
                     why = f"it comes after {hex_id(self._last)}"
@@ -153,7 +153,7 @@ class Replay:
         """Apply the next transaction and compare."""
         if self.stopped or entry.zxid <= self.tree.last_zxid:
             return
-        if not follows(self.tree.last_zxid, entry.zxid):
+        if not continues(self.tree.last_zxid, entry.zxid):
             self.stop(f"{self.start} ends with {hex_id(self.tree.last_zxid)}, next is {hex_id(entry.zxid)}")
             return
         tree = self.tree
@@ -190,7 +190,7 @@ def begin_replay(disk: Disk, snap_dir: str | None, first_zxid: int) -> Replay:
         ToolError: there is neither.
     """
     for file in named(disk, snap_dir, SNAPSHOT) if snap_dir is not None else ():
-        if first_zxid > file.zxid + 1 and not follows(file.zxid, first_zxid):
+        if first_zxid > file.zxid + 1 and not continues(file.zxid, first_zxid):
             continue
         tree = DataTree(RULES)
         try:
