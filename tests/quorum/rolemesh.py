@@ -53,8 +53,6 @@ class Zoo:
         self.standalone_enabled = True
         self.ensemble = ensemble or {}
         self.settings = settings
-        self.ensemble: dict[str, object] = {}
-        """Settings of `zkpy.config.settings.EnsembleConfig`."""
         self.members: dict[int, Member] = {}
         self.disks: dict[int, MemoryDisk] = {}
         self.nursery: trio.Nursery

@@ -25,10 +25,13 @@ from zkpy.errors import CommitMismatch, CorruptLogError, StorageError, SyncFaile
 from zkpy.node import new_tree
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
+from zkpy.quorum.activation import Membership
+from zkpy.quorum.cnxmanager import CnxManager
 from zkpy.quorum.context import Context
 from zkpy.quorum.learner import Learner, LeftLeader
 from zkpy.quorum.quorumconfig import Configs
 from zkpy.quorum.syncplan import CommittedLog
+from zkpy.quorum.votes import FastLeaderElection
 from zkpy.tree.datatree import DataTree
 
 pytestmark = pytest.mark.trio
@@ -142,6 +145,9 @@ class Follower:
             serve=lambda server: None,
             facts=member.service.facts,
         )
+        rules = FastLeaderElection(1, self.context.configs)
+        cnx = CnxManager(1, lambda: self.context.configs, zoo.network.host("h1"))
+        self.context.membership = Membership(self.context, rules, cnx, None, lambda members: None)
 
     async def follow(self, stream: trio.abc.Stream) -> None:
         """Until the leader is left."""

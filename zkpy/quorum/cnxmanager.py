@@ -23,6 +23,7 @@ import trio
 from zkpy.config.settings import Config
 from zkpy.errors import ProtocolError
 from zkpy.quorum.dialling import DialError, connect_first
+from zkpy.quorum.meshpeer import Link, MeshPeer
 from zkpy.quorum.network import STREAM_ERRORS, Address, Network, Stream
 from zkpy.quorum.notification import (
     ANONYMOUS,
@@ -32,7 +33,7 @@ from zkpy.quorum.notification import (
     encode_opening,
 )
 from zkpy.quorum.quorumconfig import Configs, QuorumConfig
-from zkpy.quorum.strangers import Complaints, Reachability, WaitingRoom
+from zkpy.quorum.strangers import Complaints, WaitingRoom
 
 logger: Final = logging.getLogger("zkpy.election")
 
@@ -88,53 +89,6 @@ class CnxOptions:
         )
 
 
-class _Link:
-    """The connection to a peer that is in use."""
-
-    __slots__ = ("scope", "since", "stream")
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.since = trio.current_time()
-        self.scope = trio.CancelScope()
-
-
-class _Peer:
-    """What is to be said to one sid, and how to reach it."""
-
-    __slots__ = (
-        "broken",
-        "called_from",
-        "changed",
-        "dialling",
-        "last",
-        "link",
-        "pending",
-        "reachability",
-        "sid",
-    )
-
-    def __init__(self, sid: int, patience_s: float) -> None:
-        self.sid = sid
-        self.pending: bytes | None = None
-        """The queue, of capacity 1."""
-        self.last: bytes | None = None
-        """What was sent last, perhaps in vain."""
-        self.link: _Link | None = None
-        self.broken = False
-        """The last connection broke, and there is no new one."""
-        self.dialling = False
-        self.called_from: tuple[Address, ...] = ()
-        """Where it said it is, while we were dialling already."""
-        self.reachability = Reachability(f"server {sid}", patience_s, logger)
-        self.changed = trio.Event()
-
-    def notify(self) -> None:
-        """Something to send, or a new link."""
-        self.changed.set()
-        self.changed = trio.Event()
-
-
 class CnxManager:
     """The election connections of server *my_sid*.
 
@@ -153,7 +107,7 @@ class CnxManager:
         self._configs: Final = configs
         self._network: Final = network
         self._options: Final = options or CnxOptions()
-        self._peers: dict[int, _Peer] = {}
+        self._peers: dict[int, MeshPeer] = {}
         self._received: deque[tuple[int, bytes]] = deque(maxlen=RECEIVED_LIMIT)
         self._arrived = trio.Event()
         self._own: tuple[Address, ...] = ()
@@ -301,10 +255,10 @@ class CnxManager:
 
     # -- peers ---------------------------------------------------------------------------------------------
 
-    def _peer(self, sid: int) -> _Peer:
+    def _peer(self, sid: int) -> MeshPeer:
         peer = self._peers.get(sid)
         if peer is None:
-            peer = self._peers[sid] = _Peer(sid, self._options.patience_s)
+            peer = self._peers[sid] = MeshPeer(sid, self._options.patience_s)
         return peer
 
     def _is_member(self, sid: int) -> bool:
@@ -317,7 +271,7 @@ class CnxManager:
             if server is not None:
                 yield tuple((address.host, address.election_port) for address in server.addresses)
 
-    def _tidy(self, peer: _Peer) -> None:
+    def _tidy(self, peer: MeshPeer) -> None:
         """Forget a stranger without connection: nothing leads to it, and there may be many."""
         idle = peer.link is None and not peer.dialling
         if idle and self._peers.get(peer.sid) is peer and not self._is_member(peer.sid):
@@ -327,7 +281,7 @@ class CnxManager:
         """Log what a peer did wrong."""
         self._complaints.tell(host, f"election connection from {host} closed: {why}")
 
-    def _doubt(self, peer: _Peer, host: str) -> None:
+    def _doubt(self, peer: MeshPeer, host: str) -> None:
         """At the start connections cross each other; later, who calls a second time may be somebody else."""
         if peer.link is not None and trio.current_time() - peer.link.since >= CALL_BACK_S:
             text = f"server {peer.sid} has called from {host} but is connected: is its number used twice?"
@@ -339,7 +293,7 @@ class CnxManager:
 
     # -- dialling ------------------------------------------------------------------------------------------
 
-    def _dial(self, peer: _Peer, addresses: tuple[Address, ...] = ()) -> None:
+    def _dial(self, peer: MeshPeer, addresses: tuple[Address, ...] = ()) -> None:
         """Connect, unless that is done or under way; *addresses*: where the peer said it is."""
         if peer.link is not None or self._nursery is None:
             return
@@ -354,7 +308,7 @@ class CnxManager:
         peer.called_from = ()
         self._nursery.start_soon(self._dial_first, peer, candidates)
 
-    async def _dial_first(self, peer: _Peer, candidates: tuple[Address, ...]) -> None:
+    async def _dial_first(self, peer: MeshPeer, candidates: tuple[Address, ...]) -> None:
         try:
             while candidates:
                 stream = await self._connect_first(peer, candidates)
@@ -366,7 +320,7 @@ class CnxManager:
             peer.dialling = False
             self._tidy(peer)
 
-    async def _connect_first(self, peer: _Peer, candidates: tuple[Address, ...]) -> Stream | None:
+    async def _connect_first(self, peer: MeshPeer, candidates: tuple[Address, ...]) -> Stream | None:
         try:
             return await connect_first(self._network, candidates, self._options.connect_timeout_s)
         except DialError as error:
@@ -374,7 +328,7 @@ class CnxManager:
             self.on_lost()
             return None
 
-    async def _redial(self, peer: _Peer) -> None:
+    async def _redial(self, peer: MeshPeer) -> None:
         """Somebody may have taken the peer's name and with it the connection: take it back.
 
         An election wants to know at once who is there; but the peer may just have replaced the connection.
@@ -383,7 +337,7 @@ class CnxManager:
         if self._peers.get(peer.sid) is peer:
             self._dial(peer)
 
-    async def _open(self, peer: _Peer, stream: Stream) -> None:
+    async def _open(self, peer: MeshPeer, stream: Stream) -> None:
         """Introduce ourselves; then keep the connection, or leave it to the larger sid to dial back."""
         if peer.link is not None:  # the larger sid was faster; to introduce ourselves would undo it
             await stream.aclose()
@@ -452,22 +406,22 @@ class CnxManager:
 
     # -- a connection in use -------------------------------------------------------------------------------
 
-    def _drop(self, peer: _Peer) -> None:
+    def _drop(self, peer: MeshPeer) -> None:
         link, peer.link = peer.link, None
         if link is not None:
             link.scope.cancel()
 
-    def _take(self, peer: _Peer, stream: Stream) -> _Link:
+    def _take(self, peer: MeshPeer, stream: Stream) -> Link:
         """Make *stream* the connection to *peer*, in place of an older one."""
         self._drop(peer)
-        link = peer.link = _Link(stream)
+        link = peer.link = Link(stream)
         peer.broken = False
         peer.reachability.reached()
         peer.notify()
         logger.info("election connection with server %d (%s:%d)", peer.sid, *stream.peer)
         return link
 
-    async def _carry(self, peer: _Peer, link: _Link, data: bytearray) -> None:
+    async def _carry(self, peer: MeshPeer, link: Link, data: bytearray) -> None:
         """Messages both ways until the connection ends; *data* has arrived with the opening."""
         try:
             with link.scope:
@@ -487,7 +441,7 @@ class CnxManager:
             self._tidy(peer)
             await link.stream.aclose()
 
-    async def _send_queued(self, peer: _Peer, link: _Link) -> None:
+    async def _send_queued(self, peer: MeshPeer, link: Link) -> None:
         message = peer.last if peer.pending is None else None
         try:
             while True:
@@ -501,7 +455,7 @@ class CnxManager:
             logger.info("lost the election connection with server %d: %s", peer.sid, error)
             link.scope.cancel()
 
-    async def _receive_all(self, peer: _Peer, link: _Link, data: bytearray) -> None:
+    async def _receive_all(self, peer: MeshPeer, link: Link, data: bytearray) -> None:
         while True:
             while len(data) >= 4:
                 size = _LENGTH.unpack_from(data)[0]
