@@ -11,6 +11,9 @@ from zkpy.node import new_tree
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.txns import decode_payload
 
+READS = ("get", "sync", "close")
+"""Operations whose answer names a state, not a place in the history."""
+
 
 class Model:
     """The tree after each committed transaction, replayed in the order of zxids."""
@@ -66,7 +69,7 @@ def check(world: World) -> Model:
     _acknowledged_is_kept(history, model)
     _reads_are_of_their_zxid(history, model)
     _sessions_never_go_back(history)
-    _writes_are_in_real_time_order(history)
+    _nothing_is_older_than_what_was_answered(history, reads=bool(world.ensemble["quorum_reads"]))
     return model
 
 
@@ -142,17 +145,18 @@ def _sessions_never_go_back(history: History) -> None:
         latest[op.session] = op.reply.zxid
 
 
-def _writes_are_in_real_time_order(history: History) -> None:
-    """A write that began after another one was acknowledged comes later."""
-    writes = [op for op in _acknowledged(history) if op.kind not in ("get", "sync", "close")]
+def _nothing_is_older_than_what_was_answered(history: History, reads: bool) -> None:
+    """Who writes after an acknowledgement has a later place; with quorumReads, who reads sees it, too."""
+    done = _acknowledged(history)
+    writes = [op for op in done if op.kind not in READS]
     ended = sorted(
         (op.ended, op.reply.zxid) for op in writes if op.ended is not None and op.reply is not None
     )
     highest, at = 0, 0
-    for op in sorted(writes, key=lambda op: op.begun):
+    for op in sorted(done if reads else writes, key=lambda op: op.begun):
         while at < len(ended) and ended[at][0] < op.begun:
             highest = max(highest, ended[at][1])
             at += 1
         assert op.reply is not None
-        if op.reply.zxid <= highest:
-            raise Violation(f"a later write has an earlier place than 0x{highest:x}: {op}")
+        if op.reply.zxid < highest or (op.reply.zxid == highest and op.kind not in READS):
+            raise Violation(f"0x{highest:x} was answered before this began: {op}")

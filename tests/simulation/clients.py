@@ -9,7 +9,7 @@ import trio
 
 from compat import wire
 from tests.harness import Reply
-from tests.simulation.world import KEYS, Operation, SimPeer, World, session_of
+from tests.simulation.world import KEYS, Operation, SimPeer, Violation, World, session_of
 
 ANSWER_LIMIT_S = 20.0
 
@@ -88,6 +88,8 @@ class Client:
                 self._hang_up()
                 return False
             xid, zxid, err = unpack_from(">iqi", frame)
+            if xid != operation.xid:
+                raise Violation(f"{xid} is answered, it is the turn of {operation}")
             operation.reply = Reply(xid, zxid, err, frame[16:])
             operation.ended = trio.current_time()
             self._world.history.moment("answer")
@@ -112,7 +114,7 @@ class Client:
             "close": (wire.CLOSE_SESSION, b""),
         }[kind]
         self._xid += 1
-        operation = Operation(self._number, self._session, kind, path, value, trio.current_time())
+        operation = Operation(self._number, self._session, kind, path, value, trio.current_time(), self._xid)
         self._world.history.operations.append(operation)
         if self._peer.up:
             self._peer.feed(wire.request(self._xid, op, body))

@@ -15,6 +15,7 @@ from tests.simulation.world import Violation
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
 from zkpy.quorum import learner
+from zkpy.quorum.confirmation import Confirmation
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochAnswer, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
@@ -119,6 +120,10 @@ def _announced_first(submit: Callable[..., None]) -> Callable[..., None]:
     return submitted
 
 
+def _confirm_unasked(confirmation: Confirmation, number: int, session_id: int) -> None:
+    confirmation.gate.confirmed(number)
+
+
 MUTANTS: Final[dict[str, list[Replaced]]] = {
     "half of the voters are a quorum": [(MajorityVerifier, "contains_quorum", _half)],
     "a follower acknowledges before it has synced": [
@@ -150,6 +155,7 @@ MUTANTS: Final[dict[str, list[Replaced]]] = {
         (Learner, "_log_and_apply", _unsynced(Learner._log_and_apply))
     ],
     "NEWLEADER is acknowledged before the tree is stored": [(Store, "replace", _keep_nothing)],
+    "quorumReads: a leader answers without asking": [(Confirmation, "_begin", _confirm_unasked)],
     "a tree that was not stored counts": [(Context, "reload", _no_reload)],
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from struct import unpack_from
@@ -39,6 +40,7 @@ class Operation:
     path: str
     value: bytes
     begun: float
+    xid: int
     ended: float | None = None
     reply: Reply | None = None
 
@@ -76,6 +78,7 @@ class SimPeer(Peer):
         super().__init__(member)  # type: ignore[arg-type]
         self._member = member
         self.stirred = trio.Event()
+        self._frames: deque[bytes] = deque()
         flush, abort = self.channel.flush, self.channel.abort
 
         def flushed() -> None:
@@ -100,9 +103,9 @@ class SimPeer(Peer):
         """The next answer; None: the connection ended, or nothing came in time."""
         with trio.move_on_after(limit_s):
             while True:
-                frames = [f for f in self.channel.frames() if self.response == b"" or f[:4] != b"\xff" * 4]
-                if frames:
-                    return frames[0]
+                self._frames += self.channel.frames()
+                if self._frames:
+                    return self._frames.popleft()
                 if self.closed:
                     return None
                 self.stirred = trio.Event()
@@ -125,6 +128,12 @@ class World(Zoo):
             factor=rng.choice([-1, 0.01, 0.33, 1e9]),
             commit_log_count=rng.choice([2, 5, 50, 500]),
             snap_count=rng.choice([5, 20, 200, 100_000]),
+            ensemble={
+                "quorum_reads": rng.random() < 0.3,
+                "local_sessions_enabled": rng.random() < 0.2,
+                "local_sessions_upgrading_enabled": True,
+                "observer_master_port": rng.choice([0, 25999]),
+            },
         )
         self.sids = (*sids, *range(voters + 1, voters + observers + 1))
         self.voters = sids
