@@ -44,10 +44,6 @@ _NEEDED = (
 _INSTALL = 'pip install "kazoo[test,gevent,eventlet,sasl]" pytest-timeout "pyOpenSSL<25"'
 
 _TWO = "stops one server and goes on with another"
-NOT_THERE_YET = {
-    "test_connection.py::TestReadOnlyMode::test_read_only": "read-only mode is not there yet",
-}
-"""Left out with a cluster of several zkpy servers."""
 ENSEMBLE = {
     "test_client.py::TestClient::test_update_host_list": _TWO,
     "test_eventlet_handler.py::TestEventletClient::test_update_host_list": _TWO,
@@ -72,12 +68,11 @@ MISSING = ("sasl", "tls")
 """Groups of tests which a standalone server can answer: to leave them out is to lack the feature."""
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "ensemble": ENSEMBLE,
-    "not-there-yet": NOT_THERE_YET,
     "kerberos": KERBEROS,
     "sasl": SASL,
     "tls": TLS,
 }
-ALWAYS_WITHOUT = ("ensemble", "not-there-yet", "kerberos")
+ALWAYS_WITHOUT = ("ensemble", "kerberos")
 
 
 @dataclass
@@ -217,8 +212,6 @@ def left_out(options: argparse.Namespace) -> list[str]:
     groups = ["kerberos"]
     if options.cluster == 1:
         groups.append("ensemble")
-    elif options.server == "zkpy":
-        groups.append("not-there-yet")
     return groups
 
 
