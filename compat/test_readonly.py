@@ -132,11 +132,7 @@ def requests(s: Left, orphans: Orphans) -> None:
     a.ping()
     a.auth("digest", "maja:secret", err=0)
     a.call(wire.WHO_AM_I, err=0)
-    a.send(
-        (wire.GET_DATA, wire.read_body("/kept")), (wire.DELETE, b""), (wire.EXISTS, wire.read_body("/kept"))
-    )
-    a.receive_all(3)
-    a.close()
+    a.close()  # no pipelines: Java's refusals may overtake the answers to reads
 
 
 @pytest.mark.parametrize("script", [handshakes, requests])

@@ -70,6 +70,15 @@ async def test_reads_go_on_without_a_leader(autojump_clock: MockClock) -> None:
         assert client.peer.closed
 
 
+async def test_a_refused_write_keeps_its_place(autojump_clock: MockClock) -> None:
+    async with zoo(1, 2, 3).running(1, 2, 3) as world:
+        await alone(world)
+        client = await world.members[1].client(read_only=b"\1")
+        read = wire.GET_DATA, wire.read_body("/kept")
+        replies = client.peer.pipeline(read, (wire.DELETE, wire.text("/kept") + wire.i32(-1)), read)
+        assert [(reply.xid, reply.err) for reply in replies] == [(1, 0), (2, -119), (3, 0)]
+
+
 async def test_who_is_turned_away_and_who_comes_back(autojump_clock: MockClock) -> None:
     async with zoo(1, 2, 3).running(1, 2, 3) as world:
         before = await alone(world)

@@ -15,6 +15,7 @@ from tests.harness import Peer, Reply
 from tests.quorum.rolemesh import Member, Zoo
 from tests.simulation.disk import SimDisk
 from tests.simulation.network import SimNetwork
+from zkpy.errors import CorruptLogError, DataDirError
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.quorum.acks import Proposals
@@ -176,7 +177,10 @@ class World(Zoo):
             self.net.reset(f"h{sid}")
             self.power(sid).power_on()
             self.down.discard(sid)
-            self.start(sid)
+            try:
+                self.start(sid)
+            except (CorruptLogError, DataDirError) as error:
+                raise Violation(f"server {sid} cannot start again: {error}") from error
 
     def isolate(self, sid: int, ways: str) -> None:
         """Cut a member's ways: ``in``, ``out`` or ``both``."""

@@ -80,6 +80,7 @@ class QuorumPeer:
             logger.warning("the role is over: %s", _first(group))
         finally:
             self._hide()
+            context.facts.gauges = list
             self.election.set_state(PeerState.LOOKING)
         await self._leave()
         context.show_config()
