@@ -62,7 +62,7 @@ class Client:
             kind = rng.choice(["set", "set", "set", "get", "get", "sync", "create", "multi", "pipeline"])
             if not await self._do(kind, rng.choice(KEYS)):
                 return
-            await trio.sleep(rng.choice([0, 0.01, 0.2]) * rng.random())
+            await trio.sleep(rng.choice([0, 0.05, 1.0]) * rng.random())
         if rng.random() < 0.3:
             await self._do("close", "")
             self._session, self._password = 0, bytes(16)
