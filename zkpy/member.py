@@ -93,7 +93,7 @@ async def member(
     cnx = CnxManager(sid, lambda: configs, network, CnxOptions.from_config(config))
     rules = _rules(context)
     context.membership = Membership(context, rules, cnx, files, partial(_show, sid, service, move_clients))
-    election = Election(sid, rules, cnx, context.membership.learned)
+    election = Election(sid, rules, cnx, context.membership.learned, context.init_limit_s)
     service.hide()
     await QuorumPeer(context, network, cnx, election, service.hide).run()
 

@@ -86,6 +86,8 @@ class RealNetwork:
                 stream = await trio.open_tcp_stream(host, port)
             except socket.gaierror as error:
                 raise _unknown(host, error) from error
+            except OSError as error:
+                raise _cause(error) from error
         if stream is None:
             raise TimeoutError(errno.ETIMEDOUT, f"no connection within {timeout_s:g} s", f"{host}:{port}")
         return SocketStream(stream, (host, port), self._keepalive)
@@ -141,6 +143,14 @@ async def _bind(host: str | None, port: int) -> list[trio.SocketListener]:
     if not listeners:
         raise missing or OSError(errno.EADDRNOTAVAIL, "no address", host)
     return listeners
+
+
+def _cause(error: OSError) -> OSError:
+    """What happened, in what trio makes of an attempt with several addresses."""
+    inner = error.__cause__
+    if isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner if isinstance(inner, OSError) else error
 
 
 def _unknown(host: str, error: socket.gaierror) -> UnknownHostError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zkpy.config import parse_config
+from zkpy.config.ensemble import with_dynamic_config, with_myid
 from zkpy.config.settings import Config
 from zkpy.errors import ConfigError
 
@@ -62,3 +63,12 @@ def test_what_is_doubtful_is_said(lines: str, told: str) -> None:
 @pytest.mark.parametrize("lines", ["", "group.1=1:2:3", "group.1=1\ngroup.2=2\ngroup.3=3"])
 def test_what_is_as_it_should_be(lines: str) -> None:
     assert not parse(THREE + lines).warnings
+
+
+def test_a_list_that_the_ensemble_has_agreed_on_is_not_refused() -> None:
+    members = "server.1=a:1:2\nserver.2=a:1:3\nserver.3=c:1:2\n"
+    static = parse_config(BASE + "dynamicConfigFile=/c/zoo.cfg.dynamic.100000002\n", "zoo.cfg")
+    agreed = with_dynamic_config(static, members, "/c/zoo.cfg.dynamic.100000002")
+    assert any("a:1 is the quorum port of server.1" in warning for warning in agreed.warnings)
+    with pytest.raises(ConfigError, match="A reconfig has removed this server: the servers are 1, 2, 3"):
+        with_myid(agreed, "4")

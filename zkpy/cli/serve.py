@@ -277,7 +277,12 @@ async def _serve(config: Config, any_port: bool) -> None:
             async with running(config, any_port=any_port, own_loop=True) as node:
                 nursery.start_soon(_collect)
                 where = "memory" if config.memory_only else config.data_dir
-                _say(f"zkpy ready {node.hosts} {node.server.mode} {where}")
+                hosts = node.hosts
+                if config.client_port is None:
+                    hosts = "-"
+                    log = logging.getLogger("zkpy")
+                    log.warning("no client port, nobody can connect: add clientPort to the configuration")
+                _say(f"zkpy ready {hosts} {node.server.mode} {where}")
                 await trio.sleep_forever()
 
 

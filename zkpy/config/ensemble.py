@@ -110,6 +110,8 @@ def _with_role(config: Config, role: PeerType) -> Config:
     written = config.ensemble.peer_type
     if role == written:
         return config
+    if "peerType" not in config.lines:
+        return attrs.evolve(config, ensemble=attrs.evolve(config.ensemble, peer_type=role))
     warning = (
         f"Peer type from servers list ({role.upper()}) doesn't match peerType ({written.upper()})."
         " Defaulting to servers list."
@@ -203,7 +205,7 @@ def _finish(config: Config, file: str | None) -> Config:
     elif voters % 2 == 0:
         warnings.append("Non-optimal configuration, consider an odd number of servers.")
     if config.is_quorum:
-        check_addresses(ensemble, file)
+        warnings += check_addresses(ensemble, file)
         warnings += check_weights(ensemble, file)
         if ensemble.init_limit_ticks == 0:
             fail("initLimit is not set", "Add a line such as initLimit=10 to the static file", "initLimit")
@@ -218,9 +220,14 @@ def _finish(config: Config, file: str | None) -> Config:
 def _check_own_id(config: Config, my_id: int, own: ServerSpec | None) -> None:
     if own is None:
         known = ", ".join(str(server.sid) for server in config.ensemble.servers)
-        raise ConfigError(
-            config.file, None, f"My id {my_id} not in the peer list", f"The servers are {known}: correct myid"
-        )
+        remedy = f"The servers are {known}: correct myid"
+        if config.ensemble.version:
+            remedy = (
+                f"A reconfig has removed this server: the servers are {known} (version"
+                f" {config.ensemble.version:x}). To bring it back, start it with a list of these and itself,"
+                " and add it by another reconfig"
+            )
+        raise ConfigError(config.file, None, f"My id {my_id} not in the peer list", remedy)
     if config.extended_types_enabled and my_id > 254:
         raise ConfigError(
             config.file,

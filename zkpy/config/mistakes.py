@@ -8,20 +8,26 @@ from zkpy.errors import ConfigError
 _ANY: tuple[str | None, ...] = (None, "0.0.0.0", "::", "0:0:0:0:0:0:0:0")
 
 
-def check_addresses(ensemble: EnsembleConfig, file: str | None) -> None:
-    """Raise ConfigError when two servers, or two ports of one, have the same address."""
+def check_addresses(ensemble: EnsembleConfig, file: str | None) -> list[str]:
+    """What is wrong with a list in which two servers, or two ports of one, have the same address.
+
+    Raises ConfigError for it, unless the ensemble has agreed on that list: then it is too late to refuse it,
+    for no member could start again.
+    """
     taken: dict[tuple[str, int], str] = {}
+    warnings: list[str] = []
     for server in ensemble.servers:
         for host, port, what in _ports(server):
             name = f"the {what} port of server.{server.sid}"
             other = taken.setdefault((host.lower(), port), name)
-            if other is not name:
-                raise ConfigError(
-                    file,
-                    server.line,
-                    f"{host}:{port} is {other} and {name}",
-                    "Give every server, and each of its ports, an address of its own",
-                )
+            if other is name:
+                continue
+            what_is_wrong = f"{host}:{port} is {other} and {name}"
+            remedy = "Give every server, and each of its ports, an address of its own"
+            if not ensemble.version:
+                raise ConfigError(file, server.line, what_is_wrong, remedy)
+            warnings.append(f"{what_is_wrong}. {remedy}, by a reconfig")
+    return warnings
 
 
 def _ports(server: ServerSpec) -> list[tuple[str, int, str]]:

@@ -23,6 +23,9 @@ from zkpy.ensemble.layout import Layout, Member
 
 START_S: Final = 120.0
 STOP_S: Final = 10.0
+
+AGAIN_S: Final = 1.0
+"""How long after the first signal another one counts as impatience."""
 POLL_S: Final = 0.1
 TAIL_LINES: Final = 20
 TAIL_BYTES: Final = 1 << 16
@@ -267,5 +270,8 @@ class Processes:
 
 
 async def _cancel_at(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    """At another signal, unless it comes at once: some tools signal a process twice."""
+    began = trio.current_time()
     async for _ in signals:
-        scope.cancel()
+        if trio.current_time() - began >= AGAIN_S:
+            scope.cancel()

@@ -91,6 +91,11 @@ class Membership:
             self.activate(config, restart=False)
         return self.enabled
 
+    @property
+    def is_assigned(self) -> bool:
+        """Whether the last change says what comes next; nobody has to be elected."""
+        return self._assigned
+
     def take_assigned(self) -> Vote | None:
         """Whom to follow, or to be, without an election: what the last change has determined."""
         assigned, self._assigned = self._assigned, False
@@ -124,7 +129,7 @@ class Membership:
             stays = leader in config.voters and config.quorum_addresses(leader) == led_by
             return new_role or not stays
         if designated != leader:
-            logger.warning("server %d is designated to lead", designated)
+            logger.info("server %d is designated to lead", designated)
             rules.current_vote = Vote(designated, config.version, -1, -1)
         self._assigned = new_role or designated != leader
         return self._assigned

@@ -17,7 +17,7 @@ class DialError(OSError):
     """None of the addresses answered; says what happened at each."""
 
     def __init__(self, failures: Sequence[tuple[Address, OSError]]) -> None:
-        told = ", ".join(f"{host}:{port}: {error}" for (host, port), error in failures)
+        told = ", ".join(f"{host}:{port}: {error.strerror or error}" for (host, port), error in failures)
         super().__init__(told or "no address is known")
         self.hopeless: Final = all(isinstance(error, UnknownHostError) for _, error in failures)
         """Nobody knows the names: that is a mistake rather than a server which is down."""

@@ -39,7 +39,8 @@ Activate = Callable[[QuorumConfig], Awaitable[bool]]
 class Election:
     """One server's part in elections: *rules* decide, *cnx* carries the messages.
 
-    *activate* is asked when a peer turns out to have a newer configuration while this server is looking.
+    *activate* is asked when a peer turns out to have a newer configuration while this server is looking. An
+    election that takes *patience_s* is worth a line in the log.
     """
 
     __slots__ = (
@@ -49,7 +50,9 @@ class Election:
         "_deadline",
         "_done",
         "_early",
+        "_heard",
         "_looking",
+        "_patience_s",
         "_rules",
         "_sid",
         "_timer",
@@ -57,12 +60,20 @@ class Election:
     )
 
     def __init__(
-        self, sid: int, rules: FastLeaderElection, cnx: CnxManager, activate: Activate | None = None
+        self,
+        sid: int,
+        rules: FastLeaderElection,
+        cnx: CnxManager,
+        activate: Activate | None = None,
+        patience_s: float = 20.0,
     ) -> None:
         self._sid: Final = sid
         self._rules: Final = rules
         self._cnx: Final = cnx
         self._activate: Final = activate
+        self._patience_s: Final = patience_s
+        self._heard: dict[int, Notification] = {}
+        """The last word of every peer since this election began."""
         self._looking = False
         self._early: deque[tuple[int, Notification]] = deque(maxlen=100)
         """What came between two roles, before looking began."""
@@ -133,11 +144,14 @@ class Election:
         self._cnx.restores = True
         self._rules.gone = self._cnx.lost()
         try:
-            await self._do(self._rules.start(last_zxid, current_epoch))
-            while self._early:
-                await self._handle(*self._early.popleft())
-            while not self._done.is_set():
-                await self._wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._complain)
+                await self._do(self._rules.start(last_zxid, current_epoch))
+                while self._early:
+                    await self._handle(*self._early.popleft())
+                while not self._done.is_set():
+                    await self._wait()
+                nursery.cancel_scope.cancel()
         except trio.Cancelled:
             self._rules.state = PeerState.LOOKING
             raise
@@ -147,6 +161,24 @@ class Election:
         vote = self._rules.current_vote
         logger.info("server %d leads, elected in round %d: %s", vote.leader, vote.round, self.state.name)
         return vote
+
+    async def _complain(self) -> None:
+        """Say once what is known, if there is no leader for long."""
+        self._heard.clear()
+        await trio.sleep(self._patience_s)
+        told = [self._told(sid, heard) for sid, heard in sorted(self._heard.items())]
+        logger.warning(
+            "no leader for %g s: %s", self._patience_s, "; ".join(told) or "no other server is heard of"
+        )
+
+    def _told(self, sid: int, heard: Notification) -> str:
+        """What a peer does, and why that may be of no use here."""
+        what = f"server {sid} is {heard.state.name}"
+        if heard.state is not PeerState.LOOKING:
+            what += f" under server {heard.leader}"
+        if self._rules.newer_config(heard) is not None:
+            what += ", with newer members than this server has (is reconfigEnabled=true missing here?)"
+        return what
 
     async def _wait(self) -> None:
         """Until the election is decided or time has come for the next step."""
@@ -171,6 +203,7 @@ class Election:
             notification.zxid,
             notification.election_epoch,
         )
+        self._heard[sid] = notification
         await self._do(self._rules.on_notification(sid, notification))
 
     async def _do(self, actions: list[Action]) -> None:

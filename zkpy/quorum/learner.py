@@ -202,7 +202,7 @@ class Learner:
 
     async def _truncate(self, zxid: int, sync: LearnerSync) -> None:
         context = self.context
-        logger.warning("truncating the log to 0x%x", zxid)
+        logger.warning("the log ends with transactions nobody was answered: cut back to 0x%x", zxid)
         if context.storage is None:
             raise SyncFailed(f"nothing is stored that could be cut back to 0x{zxid:x}")
         try:

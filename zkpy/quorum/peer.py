@@ -77,7 +77,7 @@ class QuorumPeer:
                 self.role = learner = await self._learner(vote.leader)
                 await learner.run()
         except* (SteppedDown, LeftLeader) as group:
-            logger.warning("the role is over: %s", _first(group))
+            self._role_is_over(vote.leader, _first(group))
         finally:
             self._hide()
             context.facts.gauges = list
@@ -87,6 +87,12 @@ class QuorumPeer:
         if context.is_observer:
             delay_ms = context.config.ensemble.observer_election_delay_ms
             await trio.sleep(context.random.randrange(0, max(1, delay_ms)) / 1000)
+
+    def _role_is_over(self, leader: int, why: BaseException) -> None:
+        """Nothing to warn of if the members have changed and say who leads now."""
+        what = "this server led" if leader == self.context.sid else f"server {leader} led"
+        level = logging.INFO if self.context.membership.is_assigned else logging.WARNING
+        logger.log(level, "%s, that is over: %s", what, why)
 
     async def _next_vote(self) -> Vote:
         """Who leads, and what this server is to be: by election, or because a change of members says so."""

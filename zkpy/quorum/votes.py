@@ -186,7 +186,7 @@ class FastLeaderElection:
         if not self._begun:
             return out
         if self.state is PeerState.LOOKING:
-            newer = self._newer_config(n)
+            newer = self.newer_config(n)
             if newer is not None:
                 out.append(newer)
                 if newer.restart:
@@ -356,7 +356,8 @@ class FastLeaderElection:
         text = self._configs.committed.text()
         return Notification(state, vote.leader, vote.zxid, round_, vote.epoch, _VERSION, text)
 
-    def _newer_config(self, n: Notification) -> ActivateConfig | None:
+    def newer_config(self, n: Notification) -> ActivateConfig | None:
+        """What to activate if a peer's committed configuration is newer than ours."""
         if not n.config:
             return None
         try:
