@@ -17,6 +17,8 @@ from tests.simulation.clients import Client
 from tests.simulation.world import KEYS, SimPeer, Violation, World, observed
 
 CLIENTS: Final = 4
+AFTERMATH_S: Final = 10.0
+"""By then a sync that was slow has ended, and so has the role of who owed an acknowledgement meanwhile."""
 SESSION_S: Final = 20.0
 """By then every session that nobody renews has ended."""
 
@@ -32,7 +34,8 @@ async def play(world: World, faults: int) -> str:
                     nursery.start_soon(Client(world, number).run)
                 await world.faults(faults)
                 await world.all_serve()
-                await trio.sleep(2)
+                await trio.sleep(AFTERMATH_S)
+                await world.all_serve()
                 world.over = True
             await _last_writes(world)
             await trio.sleep(SESSION_S)
