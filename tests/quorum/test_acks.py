@@ -42,6 +42,15 @@ def test_a_proposal_commits_with_its_quorum() -> None:
     assert proposals.last_committed == EPOCH + 1
 
 
+def test_who_joins_anew_acknowledges_anew() -> None:
+    proposals = started(Configs(config(1, 2, 3, 4, 5), config(1, 2, 3, version=9)))
+    proposals.propose(EPOCH + 1, b"a")
+    assert committed(proposals, 1, 1) == committed(proposals, 2, 1) == []
+    proposals.withdraw(2)
+    assert committed(proposals, 3, 1) == []
+    assert committed(proposals, 2, 1) == [1]
+
+
 def test_acks_that_mean_nothing() -> None:
     proposals = started(Configs(config(1)))
     for counter in (0, 1, -1):

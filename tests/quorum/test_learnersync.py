@@ -153,6 +153,39 @@ def test_reconfigurations() -> None:
         sync.on_packet(packets.commit_and_activate(zxid + 1, 2))
 
 
+def test_members_that_are_only_proposed_do_not_come_into_force_with_uptodate() -> None:
+    proposed = z(EPOCH, 3)
+    text = f"server.1=a:1:2\nversion={proposed:x}"
+    propose_members = QuorumPacket(packets.PROPOSAL, proposed, reconfig(proposed, text.encode()))
+    new_leader = QuorumPacket(packets.NEWLEADER, BASE, text.encode())
+    for commits in (False, True):
+        sync = opened(zxid=z(EPOCH, 2), last=z(EPOCH, 2))
+        sync.on_packet(propose_members)
+        sync.on_packet(new_leader)
+        if commits:
+            assert sync.on_packet(packets.commit_and_activate(proposed, 3)) == [ActivateConfig(text, 3)]
+        assert (ActivateConfig(text, None) in sync.on_packet(UPTODATE)) is commits
+    observer = opened(zxid=z(EPOCH, 2), last=z(EPOCH, 2))  # which is not even told of the proposal
+    observer.on_packet(new_leader)
+    assert ActivateConfig(text, None) not in observer.on_packet(UPTODATE)
+
+
+def test_a_proposal_of_members_is_not_forgotten_for_those_in_force() -> None:
+    proposed = z(EPOCH, 3)
+    text = f"server.1=a:1:2\nversion={proposed:x}"
+    sync = opened(zxid=z(EPOCH, 2), last=z(EPOCH, 2))
+    sync.on_packet(QuorumPacket(packets.PROPOSAL, proposed, reconfig(proposed, text.encode())))
+    assert sync.on_packet(NEWLEADER)[:2] == [SeeConfig("version=0"), SeeConfig(text)]
+
+
+def test_members_of_the_history_come_into_force_with_uptodate() -> None:
+    for version in (0, BASE, z(4, 2), z(EPOCH, 3), z(7, 1)):  # the last: given in a file
+        text = f"server.1=a:1:2\nversion={version:x}"
+        sync = opened(packets.SNAP, z(EPOCH, 3))
+        sync.on_packet(QuorumPacket(packets.NEWLEADER, BASE, text.encode()))
+        assert ActivateConfig(text, None) in sync.on_packet(UPTODATE)
+
+
 def test_other_packets_do_not_matter() -> None:
     sync = opened()
     for kind in (packets.PING, packets.SYNC, packets.REVALIDATE, 99):

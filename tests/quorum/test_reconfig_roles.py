@@ -329,6 +329,26 @@ async def test_a_change_that_no_quorum_of_both_has_is_finished_by_the_next_leade
         assert zoo.members[1].service.facts.members.observers == frozenset()  # type: ignore[union-attr]
 
 
+async def test_who_joins_meanwhile_does_not_end_the_joint_quorum(autojump_clock: MockClock) -> None:
+    async with serving(1, 2, 3, 4, 5) as zoo:
+        assert zoo.leader() == 5
+        client = await zoo.members[5].client()
+        before = version_of(zoo, 5)
+        for sid in (1, 2, 3):  # they do not get to hear of it
+            (connection,) = [c for c in zoo.network.between(f"h{sid}", "h5") if c.open and c.to[1] == 25025]
+            connection.back.lost = True
+        client.send(wire.RECONFIG, body(None, "1,2"))
+        await trio.sleep(0.01)
+        await zoo.kill(4)
+        zoo.start(4)
+        await zoo.serve(4)
+        await trio.sleep(0.2)
+        assert zoo.members[4].mode == "follower"
+        assert version_of(zoo, 4) == version_of(zoo, 5) == before
+        assert zoo.disks[4].exists(f"{FILE}.dynamic.next"), "it counts in both until it is committed"
+        assert client.peer.replies() == []
+
+
 async def test_only_who_may_write_the_configuration_changes_it(autojump_clock: MockClock) -> None:
     zoo = Zoo(1, 2, 3, reconfig_enabled=True, super_digest=SUPER)
     async with zoo.running(1, 2, 3):

@@ -16,6 +16,7 @@ from zkpy.errors import CommitMismatch, ElectionPortTaken, SyncFailed
 from zkpy.persist.snapshot import tree_pieces
 from zkpy.quorum import packets
 from zkpy.quorum.context import SIGNATURE
+from zkpy.quorum.leaderserver import LeaderServer
 from zkpy.quorum.packets import QuorumPacket, leader_info
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.txns import decode_payload
@@ -356,6 +357,32 @@ async def test_commits_that_come_together_are_carried_out_up_to_the_first_wrong_
         await learner.send(*(QuorumPacket(packets.COMMIT, z) for z in (first + 3, first + 5, first + 4)))
         await _ends_with(zoo, CommitMismatch)
         assert [*sessions] == [*range(first, first + 4)]
+
+
+async def test_a_learner_that_has_come_once_more_acknowledges_once_more(autojump_clock: MockClock) -> None:
+    """To be in step with the leader's tree it may have cut from its log what it had acknowledged."""
+    async with Zoo(1, 2, 3, 4, 5).running(3, 4, 5) as zoo:
+        await zoo.serve()
+        leader = zoo.members[5].server
+        assert isinstance(leader, LeaderServer)
+        before = await zoo.learner(5)
+        await join(before, 1, leader.tree.last_zxid)
+        client = await zoo.members[5].client()
+        synced = leader.tree.last_zxid
+        for sid in (3, 4):
+            zoo.members[sid].server._acknowledges = False  # type: ignore[attr-defined]
+        client.send(wire.CREATE, wire.create_body("/n", b""))
+        while (zxid := (await before.until(packets.PROPOSAL)).zxid) <= synced:
+            pass
+        await before.send(QuorumPacket(packets.ACK, zxid))
+        await settle()
+        again = await zoo.learner(5)
+        await join(again, 1, zxid)
+        await before.closed(1)
+        leader.acknowledged(3, [zxid])
+        assert leader.proposals.outstanding == 1, "it is in the logs of two of five"
+        await again.send(QuorumPacket(packets.ACK, zxid))
+        await again.until(packets.COMMIT)
 
 
 async def test_acknowledgements_that_come_together_commit_together(autojump_clock: MockClock) -> None:

@@ -117,6 +117,14 @@ class Proposals:
         proposal.acks.add(sid)
         return self._commit_from(zxid)
 
+    def withdraw(self, sid: int) -> None:
+        """A server joins anew: it may cut from its log what it has acknowledged and is not committed.
+
+        It acknowledges that once more when it has logged it again.
+        """
+        for proposal in self._outstanding.values():
+            proposal.acks.withdraw(sid)
+
     def retry(self) -> list[Commit]:
         """Try again in order what is outstanding: the oracle may have changed its mind."""
         return self._commit_from(next(iter(self._outstanding), -1))

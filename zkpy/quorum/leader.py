@@ -244,7 +244,12 @@ class Leader:
     def register(self, handler: LearnerHandler, sync_point: int) -> None:
         """Send *handler* from now on what is committed or proposed beyond *sync_point*."""
         send = handler.stream.send
+        if not handler.is_observer:
+            for other in [other for other in self.followers if other.sid == handler.sid]:
+                other.drop("it has come once more")  # acknowledgements that are still under way are void
+                self.followers.remove(other)
         if self.server is not None:
+            self.server.proposals.withdraw(handler.sid)
             backlog = self.server.proposals.backlog(sync_point)
             for proposal in backlog.committed:
                 send(QuorumPacket(PROPOSAL, proposal.zxid, proposal.payload).encode())
@@ -267,7 +272,7 @@ class Leader:
         assert server is not None
         if max(zxids) > server.proposals.last_proposed:
             raise ProtocolError(f"it acknowledges 0x{max(zxids):x}, which was never proposed")
-        if not handler.is_observer:
+        if handler in self.followers:
             server.acknowledged(handler.sid, zxids)
 
     def answered(self, handler: LearnerHandler, zxid: int) -> None:

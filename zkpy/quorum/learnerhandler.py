@@ -275,7 +275,10 @@ class LearnerHandler:
             send(QuorumPacket(PROPOSAL, zxid, payload).encode())
             send(QuorumPacket(COMMIT, zxid).encode())
         leader.register(self, plan.sync_point)
-        text = context.configs.last_seen.text().encode()
+        # Until this leader is established, who syncs with it takes over what it has seen; later only what is
+        # committed: a reconfiguration that is under way comes as the proposal that it is.
+        configs = context.configs
+        text = (configs.committed if leader.serving.is_set() else configs.last_seen).text().encode()
         send(QuorumPacket(NEWLEADER, leader.epoch << 32, text).encode())
         return view
 

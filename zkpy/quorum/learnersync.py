@@ -8,10 +8,14 @@
       | -- UPTODATE -------------------------> |  ACK again, serve; what was kept goes the ordinary way
 
 The answers are lists of actions, to be done completely and in order: an ACK stands for everything before it.
+
+NEWLEADER names the members. A leader may name those of a reconfiguration that it has only proposed: they come
+into force here when it commits, as everywhere else, and not with UPTODATE.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from enum import Enum
 from struct import Struct
@@ -41,6 +45,7 @@ Txn = tuple[int, bytes]
 """(zxid, payload as it is logged and sent)."""
 
 _TXN_HEADER: Final = Struct(">qiqqi")
+_VERSION: Final = re.compile(r"^version=([0-9a-fA-F]{1,16})\s*$", re.MULTILINE)
 
 
 class KeepDatabase(NamedTuple):
@@ -161,6 +166,7 @@ class LearnerSync:
     __slots__ = (
         "_committed",
         "_config",
+        "_covered",
         "_epoch",
         "_newleader",
         "_opening",
@@ -178,6 +184,7 @@ class LearnerSync:
         self._promised = last_zxid  # NEWLEADER comes after the history up to here
         self._pending: deque[Txn] = deque()  # proposals that are neither logged nor applied
         self._committed = 0  # so many of them have their commit
+        self._covered = last_zxid  # everything up to here is known to be committed
         self._newleader = False
         self._config: str | None = None
         self.mode = Mode.LOG
@@ -228,7 +235,7 @@ class LearnerSync:
             raise BadOpeningError(f"{packet.name} instead of DIFF, TRUNC or SNAP")
         self._check_epoch(zxid)
         self._opening = packet.type
-        self._promised = zxid
+        self._promised = self._covered = zxid
         if packet.type == DIFF:
             return KeepDatabase(zxid)
         self.mode = Mode.MEMORY
@@ -257,6 +264,7 @@ class LearnerSync:
     def _commit(self, zxid: int) -> list[Action]:
         if self._committed >= len(self._pending) or self._pending[self._committed][0] != zxid:
             raise ProtocolError(f"commit of 0x{zxid:x}, which is not the oldest pending proposal")
+        self._covered = max(self._covered, zxid)
         if self.mode is Mode.MEMORY:
             return [ApplyUnlogged(*self._pending.popleft())]
         self._committed += 1
@@ -280,6 +288,9 @@ class LearnerSync:
         if packet.data is not None and len(packet.data) > 1:
             self._config = packet.data.decode("utf-8", "replace")
             actions.append(SeeConfig(self._config))
+            uncommitted = list(self._pending)[self._committed :]
+            texts = [reconfig_text(payload) for _, payload in uncommitted]
+            actions += [SeeConfig(text) for text in texts if text is not None]
         if self.mode is Mode.MEMORY:
             actions.append(WriteSnapshot())
             self.mode = Mode.LOG
@@ -294,9 +305,15 @@ class LearnerSync:
         pending = list(self._pending)
         commits = [zxid for zxid, _ in pending[: self._committed]]
         actions: list[Action] = []
-        if self._config is not None:
+        if self._config is not None and not self._is_proposal_only(self._config):
             actions.append(ActivateConfig(self._config, None))
         return [*actions, SendAck(self._epoch << 32), Serve(self._epoch, pending, commits)]
+
+    def _is_proposal_only(self, text: str) -> bool:
+        """Whether these members are those of a reconfiguration of this epoch that has not been committed."""
+        found = _VERSION.search(text)
+        version = int(found[1], 16) if found is not None else 0
+        return epoch_of(version) == self._epoch and counter_of(version) != 0 and version > self._covered
 
 
 def reconfig_text(payload: bytes) -> str | None:

@@ -130,6 +130,11 @@ class AckSets:
                 counted = True
         return counted
 
+    def withdraw(self, sid: int) -> None:
+        """*sid* no longer agrees."""
+        for _, acks in self._pairs:
+            acks.discard(sid)
+
     def has(self, sid: int) -> bool:
         """Whether *sid* was counted in some configuration."""
         return any(sid in acks for _, acks in self._pairs)
