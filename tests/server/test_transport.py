@@ -14,6 +14,7 @@ import trio.testing
 
 from compat.wire import CREATE, GET_DATA, connect_frame, create_body, read_body, request
 from tests.harness import World
+from zkpy.pipeline.readgate import ReadGate
 from zkpy.server import transport as transport_module
 from zkpy.server.transport import EpollTransport, peer_address
 
@@ -64,6 +65,26 @@ async def test_a_client_is_served_whatever_the_pieces() -> None:
         assert (await frame(stream))[20:21] == b"x"
         (cnxn,) = world.service.cnxns
         assert cnxn.identities == (("ip", "127.0.0.1"),)
+
+
+async def test_reads_that_wait_are_confirmed_at_the_end_of_a_round() -> None:
+    """A server without writes has nothing else that would begin it."""
+    asked: list[int] = []
+    gate = ReadGate(lambda number, session_id: asked.append(number))
+    async with serving() as (world, port):
+        world.service.gated = True  # type: ignore[misc]
+        world.server.gate = gate
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(connect_frame())
+            await frame(stream)
+            for number in (1, 2):
+                await stream.send_all(request(number, GET_DATA, read_body("/")))
+                with trio.fail_after(5):
+                    while len(asked) < number:
+                        await trio.lowlevel.checkpoint()
+                gate.confirmed(number)
+                world.server.send_some()
+                assert (await frame(stream))[:4] == struct.pack(">i", number)
 
 
 async def test_a_client_that_goes_away_is_forgotten_and_its_session_stays() -> None:

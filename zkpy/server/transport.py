@@ -237,6 +237,9 @@ class EpollTransport:
                         if waiting >= COMPANY or server.now - held_since > HOLD_S:
                             server.flush()
                             held_since = 0.0
+                    gate = service.server.gate
+                    if gate is not None:
+                        gate.start()
                     more = self.send_some()
                     if more or server.now - started > YIELD_AFTER_S:
                         await trio.lowlevel.checkpoint()
