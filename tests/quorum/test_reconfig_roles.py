@@ -16,6 +16,7 @@ from compat import wire
 from tests.harness import Reply
 from tests.quorum.mesh import members
 from tests.quorum.rolemesh import MemberClient, Zoo
+from tests.quorum.test_observermaster import PORT
 from tests.quorum.test_roles import same, settle
 
 pytestmark = pytest.mark.trio
@@ -128,6 +129,20 @@ async def test_a_server_joins_and_one_leaves(autojump_clock: MockClock) -> None:
         await settle()
         same(zoo, 3, 4)
         assert roles(zoo, 3, 4) == ["leader", "follower"]
+
+
+async def test_who_is_no_member_yet_opens_no_port_for_observers(autojump_clock: MockClock) -> None:
+    zoo = a_zoo(1, 2, 3, ensemble={"observer_master_port": PORT})
+    async with zoo.running(1, 2, 3):
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        await join(zoo, 4, 1, 2, 3)
+        role = zoo.members[4].server
+        assert ("h4", PORT) not in zoo.network.listeners
+        assert (await change(client, line(4))).err == 0
+        await settle()
+        assert zoo.members[4].server is role and zoo.members[4].mode == "follower"
+        assert ("h4", PORT) in zoo.network.listeners
 
 
 async def test_the_leader_leaves_and_the_designated_one_leads_without_an_election(

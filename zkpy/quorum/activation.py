@@ -6,6 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+import trio
+
+from zkpy.config.settings import ServerSpec
 from zkpy.persist.configfiles import ConfigFiles
 from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.quorum.cnxmanager import CnxManager
@@ -37,6 +40,7 @@ class Membership:
         self._shown: Final = shown
         self._active = context.configs.committed
         self._assigned = False
+        self._changed = trio.Event()
         self.enabled: Final = context.config.reconfig_enabled
 
     def see(self, config: QuorumConfig) -> None:
@@ -91,6 +95,13 @@ class Membership:
             self.activate(config, restart=False)
         return self.enabled
 
+    async def own_line(self) -> ServerSpec:
+        """The own line in the configuration in force, as soon as there is one."""
+        context = self._context
+        while (own := context.configs.committed.member(context.sid)) is None:
+            await self._changed.wait()
+        return own
+
     @property
     def is_assigned(self) -> bool:
         """Whether the last change says what comes next; nobody has to be elected."""
@@ -107,6 +118,8 @@ class Membership:
         self._active = configs.committed = config
         if configs.last_seen.version < config.version:
             configs.last_seen = config
+        self._changed.set()
+        self._changed = trio.Event()
         files = self._files
         if files is not None:
             own = config.member(self._context.sid)

@@ -26,6 +26,10 @@ from zkpy.quorum.votes import Vote
 
 logger: Final = logging.getLogger("zkpy.quorum")
 
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 1.0
+"""Between roles that come to nothing, from the second on: the others' state may take a while to change."""
+
 
 class QuorumPeer:
     """One server for as long as it runs; *hide* keeps clients out while it has no role."""
@@ -45,6 +49,7 @@ class QuorumPeer:
         self._hide: Final = hide
         self._masters: Final = ObserverMasters(context)
         self.role: Leader | Learner | None = None
+        self._pause_s = 0.0
 
     async def run(self) -> None:
         """Take part until cancelled. Raises StorageError, CommitMismatch, SyncFailed, ElectionPortTaken."""
@@ -82,8 +87,14 @@ class QuorumPeer:
             self._hide()
             context.facts.gauges = list
             self.election.set_state(PeerState.LOOKING)
+        fruitless = self.role is None or self.role.server is None
         await self._leave()
         context.show_config()
+        if fruitless and not context.membership.is_assigned:
+            await trio.sleep(self._pause_s)
+            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+        else:
+            self._pause_s = 0.0
         if context.is_observer:
             delay_ms = context.config.ensemble.observer_election_delay_ms
             await trio.sleep(context.random.randrange(0, max(1, delay_ms)) / 1000)
@@ -158,9 +169,9 @@ class QuorumPeer:
     ) -> None:
         """On the quorum port, or on *port* of the same addresses."""
         context = self.context
-        spec = context.configs.committed.member(context.sid)
-        if spec is None:
+        if port is None and context.configs.committed.member(context.sid) is None:
             raise SteppedDown("this server is no member any more")
+        spec = await context.membership.own_line()  # who is no member yet may follow, and be followed later
         everywhere = context.config.ensemble.quorum_listen_on_all_ips
         async with trio.open_nursery() as nursery:
             places = [(None if everywhere else a.host, port or a.quorum_port) for a in spec.addresses]
