@@ -124,6 +124,23 @@ async def test_an_observer_goes_to_another_follower(autojump_clock: MockClock) -
         same(zoo, 3, 4, int(second[1:]))
 
 
+async def test_an_observer_does_not_go_back_in_time_with_a_master_that_lags(
+    autojump_clock: MockClock,
+) -> None:
+    async with zoo_with_masters().running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        assert (await client.create("/n")).err == 0
+        await settle()
+        own = zoo.members[1].tree.last_zxid
+        observer = await zoo.learner(1, port=PORT)
+        await observer.send(QuorumPacket(packets.OBSERVERINFO, 0, LearnerInfo(9).encode()))
+        await observer.until(packets.LEADERINFO)
+        await observer.send(ack_epoch(own + 1, 1))
+        assert await observer.receive() is None
+        await joined(zoo, 1, zxid=own)
+
+
 async def test_an_observer_that_was_away_is_brought_up_to_date(autojump_clock: MockClock) -> None:
     zoo = zoo_with_masters(4)
     zoo.settings["commit_log_count"] = 10

@@ -12,8 +12,10 @@ from trio.testing import MockClock
 from compat import wire
 from tests.harness import Peer, Reply
 from tests.quorum.rolemesh import ByHand, MemberClient, Zoo, join
+from tests.quorum.test_observermaster import PORT, joined
+from zkpy import opcodes
 from zkpy.quorum import packets
-from zkpy.quorum.packets import QuorumPacket
+from zkpy.quorum.packets import ForwardedRequest, QuorumPacket
 
 pytestmark = pytest.mark.trio
 
@@ -72,33 +74,70 @@ async def test_without_it_an_old_leader_may_answer(autojump_clock: MockClock) ->
         assert (await here.call(*GET)).body[4:7] == b"new"
 
 
+async def an_old_leader_and_a_follower(world: Zoo) -> None:
+    """1 and 5 stay together; the others are on their own, and have gone on."""
+    network = world.network
+    for connection in network.connections:
+        sides = {connection.dialler, connection.to[0]}
+        if connection.open and len(sides & {"h1", "h5"}) == 1 and "stranger" not in sides:
+            ends = connection.out, connection.back
+            near, far = ends if connection.dialler in ("h1", "h5") else ends[::-1]
+            near.lost = True
+            await far.aclose()
+    network.away |= {"h1", "h5"}
+    with trio.fail_after(3):
+        while world.members[4].mode != "leader":
+            await trio.sleep(0.01)
+    await world.serve(2, 3, 4)
+    elsewhere = await world.members[2].client()
+    assert (await elsewhere.call(wire.SET_DATA, set_body("new"))).err == 0
+    assert [world.members[sid].mode for sid in (1, 5)] == ["follower", "leader"]
+
+
 async def test_a_follower_of_an_old_leader_does_not_answer(autojump_clock: MockClock) -> None:
     async with zoo(1, 2, 3, 4, 5).running(1, 2, 3, 4, 5) as world:
         await world.serve()
         assert world.leader() == 5
         client = await world.members[1].client()
         assert (await client.create("/n")).err == 0
-        network = world.network
-        # 1 and 5 stay together; the others are on their own.
-        for connection in network.connections:
-            sides = {connection.dialler, connection.to[0]}
-            if connection.open and len(sides & {"h1", "h5"}) == 1:
-                ends = connection.out, connection.back
-                near, far = ends if connection.dialler in ("h1", "h5") else ends[::-1]
-                near.lost = True
-                await far.aclose()
-        network.away |= {"h1", "h5"}
-        with trio.fail_after(3):
-            while world.members[4].mode != "leader":
-                await trio.sleep(0.01)
-        await world.serve(2, 3, 4)
-        elsewhere = await world.members[2].client()
-        assert (await elsewhere.call(wire.SET_DATA, set_body("new"))).err == 0
-        assert [world.members[sid].mode for sid in (1, 5)] == ["follower", "leader"]
+        await an_old_leader_and_a_follower(world)
         client.send(*GET)
         while world.members[1].mode is not None:
             assert client.peer.replies() == []
             await trio.sleep(0.05)
+
+
+async def test_nor_when_an_observer_behind_it_syncs(autojump_clock: MockClock) -> None:
+    """Its sync, which has no setting to go by, is answered at once; the answer is not taken for the other."""
+    world = zoo(1, 2, 3, 4, 5)
+    world.ensemble["observer_master_port"] = PORT
+    async with world.running(1, 2, 3, 4, 5):
+        await world.serve()
+        assert world.leader() == 5
+        client = await world.members[1].client()
+        assert (await client.create("/n")).err == 0
+        observer = await joined(world, 1, zxid=world.members[1].tree.last_zxid)
+        await an_old_leader_and_a_follower(world)
+        client.send(*GET)
+        await trio.sleep(0.05)
+        for xid in (0, 9):  # clients number as they like
+            sync = ForwardedRequest(77, xid, opcodes.SYNC, wire.text("/"))
+            await observer.send(sync.packet((("ip", "10.0.0.1"),)))
+            assert (await observer.until(packets.SYNC)).zxid == 0
+        assert client.peer.replies() == []
+
+
+async def test_reads_of_an_observer_behind_a_follower(autojump_clock: MockClock) -> None:
+    world = zoo(1, 2, 3, observers=(4,))
+    world.ensemble["observer_master_port"] = PORT
+    async with world.running(1, 2, 3, 4):
+        await world.serve()
+        writer, reader = await world.members[3].client(), await world.members[4].client()
+        assert (await writer.create("/n")).err == 0
+        for number in range(10):
+            assert (await writer.call(wire.SET_DATA, set_body(str(number)))).err == 0
+            assert (await reader.call(*GET)).body[4:5] == str(number).encode()
+            assert (await reader.call(wire.SYNC, wire.text("/"))).err == 0
 
 
 async def test_reads_see_what_was_answered_before_anywhere(autojump_clock: MockClock) -> None:

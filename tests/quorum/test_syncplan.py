@@ -48,7 +48,7 @@ SNAPSHOT = SyncPlan(SNAP, LAST, [], LAST)
     [
         ((5, 1), SyncPlan(DIFF, LAST, [], LAST)),
         ((5, 2), SyncPlan(TRUNC, LAST, [], LAST)),
-        ((9, 7), SyncPlan(TRUNC, LAST, [], LAST)),
+        ((9, 7), SNAPSHOT),  # it need not hold the transaction to which it would be cut
         ((9, 0), SNAPSHOT),
         ((2, 3), SyncPlan(DIFF, LAST, txns(*HELD[1:]), LAST)),
         ((3, 2), SyncPlan(DIFF, LAST, txns((5, 1)), LAST)),
@@ -68,13 +68,6 @@ def test_the_choices(peer: tuple[int, int], expected: SyncPlan) -> None:
 def test_a_learner_inside_an_epoch_that_we_have_otherwise_is_cut() -> None:
     held = [(2, 3), (3, 2), (3, 3)]  # from a leader that began with another counter
     assert plan_sync(z(3, 1), z(3, 3), log(*held)) == SyncPlan(TRUNC, z(2, 3), txns((3, 2), (3, 3)), z(3, 3))
-
-
-def test_cutting_across_epochs_can_be_left_to_snapshots() -> None:
-    """A learner of another epoch need not hold the transaction to which it would be cut."""
-    held = log(*HELD)
-    assert plan_sync(z(9, 7), LAST, held, cut_across_epochs=False) == SNAPSHOT
-    assert plan_sync(z(5, 2), LAST, held, cut_across_epochs=False).type == TRUNC
 
 
 def test_snapshots_can_be_forced() -> None:

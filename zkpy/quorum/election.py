@@ -107,10 +107,6 @@ class Election:
             self._early.clear()
             self._rules.assume(state, vote)
 
-    def set_observer(self, observer: bool) -> None:
-        """Whether elections end with OBSERVING instead of FOLLOWING."""
-        self._rules.observer = observer
-
     def set_epoch(self, epoch: int) -> None:
         """The leader is established or this server is synchronised with it: the vote gets the new epoch."""
         self._rules.set_epoch(epoch)

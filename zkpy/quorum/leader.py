@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -24,28 +24,25 @@ from zkpy.quorum.packets import (
     INFORM,
     PING,
     PROPOSAL,
-    READS_CXID,
+    READS_ZXID,
     SYNC,
-    ForwardedRequest,
     QuorumPacket,
     commit_and_activate,
     decode_request,
     decode_revalidate,
     encode_bare,
     inform_and_activate,
+    is_for_reads,
     revalidated,
 )
 from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.reconfig import ReconfigRequest, next_config
 from zkpy.quorum.strangers import Complaints, WaitingRoom
-from zkpy.quorum.stream import Connection
+from zkpy.quorum.stream import Connection, Listen
 from zkpy.quorum.throttle import SyncThrottles
 from zkpy.quorum.verifier import AckSets, OracleVerifier
 
 logger: Final = logging.getLogger("zkpy.quorum")
-
-Serve = Callable[[Callable[[Connection], Awaitable[None]], trio.TaskStatus[None]], Awaitable[None]]
-"""Listens on the quorum port and gives each connection to a handler."""
 
 
 class SteppedDown(Exception):
@@ -60,7 +57,7 @@ class Leader:
 
     observers_only: Final = False
 
-    def __init__(self, context: Context, listen: Serve, established: Callable[[int], None]) -> None:
+    def __init__(self, context: Context, listen: Listen, established: Callable[[int], None]) -> None:
         self.context: Final = context
         self._listen: Final = listen
         self._on_established: Final = established
@@ -298,7 +295,8 @@ class Leader:
         forwarded = decode_request(packet)
         op = forwarded.opcode
         if op == opcodes.SYNC:
-            self._sync(handler, server, forwarded)
+            reads = self.reads_apart and is_for_reads(forwarded, packet.authinfo)
+            self._sync(handler, server, forwarded.session, reads)
             return
         if op not in FORWARDABLE:
             handler.complain(f"forwarded operation {op}, which is no write")
@@ -309,15 +307,21 @@ class Leader:
         request.origin = handler.owner
         server.submit(request)
 
-    def _sync(self, handler: LearnerHandler, server: LeaderServer, forwarded: ForwardedRequest) -> None:
-        answer = QuorumPacket(SYNC, 0).encode()
+    @property
+    def reads_apart(self) -> bool:
+        """Whether reads wait until this server knows that it leads (``quorumReads``)."""
+        return self.server is not None and self.server.gate is not None
+
+    def _sync(self, handler: LearnerHandler, server: LeaderServer, session_id: int, reads: bool) -> None:
+        answer = QuorumPacket(SYNC, READS_ZXID if reads else 0).encode()
 
         def behind() -> None:
             server.sync_behind(lambda: handler.stream.send(answer))
 
         # Only what a learner asks for its reads may be answered behind the commits of what it asked later.
-        if server.gate is not None and forwarded.cxid == READS_CXID:
-            server.gate.enter(GatedSync(forwarded.session, behind))
+        if reads:
+            assert server.gate is not None
+            server.gate.enter(GatedSync(session_id, behind))
         else:
             behind()
 

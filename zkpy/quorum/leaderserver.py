@@ -92,17 +92,16 @@ class LeaderServer(QuorumServer):
             self.exhausted = True  # nobody is answered: the connections end with this leadership
             return
         self.count_in(request)
-        if request.op != opcodes.SYNC:
-            error = self._session_error(request)
-            if error:
-                self.preparer.refuse(request, error)
-            else:
-                self.preparer.prepare(request)
-                if request.op == opcodes.CREATE_SESSION:
-                    self._expect_session(request)
-            if request.header is None and request.origin is not None:
-                # A learner waits for the transaction, whatever became of its client's request.
-                self.preparer.refuse(request, request.err)
+        error = self._session_error(request)
+        if error:
+            self.preparer.refuse(request, error)
+        else:
+            self.preparer.prepare(request)
+            if request.op == opcodes.CREATE_SESSION:
+                self._expect_session(request)
+        if request.header is None and request.origin is not None:
+            # A learner waits for the transaction, whatever became of its client's request.
+            self.preparer.refuse(request, request.err)
         self._pipeline.append(request)
         if request.header is None:
             self._advance()
@@ -197,9 +196,8 @@ class LeaderServer(QuorumServer):
         self._commit(self.proposals.retry())
 
     def pending_syncs(self) -> int:
-        """Syncs that wait for what was proposed before them."""
-        own = sum(request.op == opcodes.SYNC for request in self._pipeline)
-        return own + sum(map(len, self._syncs.values()))
+        """Learners' syncs that wait for what was proposed before them."""
+        return sum(map(len, self._syncs.values()))
 
     def uncommitted(self) -> list[Request]:
         """What is in the log and not in the tree, in order: for the time after this leadership."""

@@ -22,7 +22,7 @@ from zkpy.quorum.context import SIGNATURE, Context
 from zkpy.quorum.epochs import answer_leader_info
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.learnersync import BadOpeningError, LearnerSync
-from zkpy.quorum.observermaster import ObserverMaster, Serve
+from zkpy.quorum.observermaster import ObserverMaster
 from zkpy.quorum.packets import (
     COMMIT,
     COMMITANDACTIVATE,
@@ -43,7 +43,7 @@ from zkpy.quorum.packets import (
     decode_revalidated,
     ping_reply,
 )
-from zkpy.quorum.stream import Connection, Disconnected, PacketStream
+from zkpy.quorum.stream import Connection, Disconnected, Listen, PacketStream
 from zkpy.quorum.votes import FINALIZE_WAIT_MS
 from zkpy.server.facts import Gauges
 from zkpy.tree.txns import Logged, decode_payload
@@ -73,7 +73,7 @@ class Learner:
         master: int,
         connect: Callable[[], Awaitable[Connection]],
         synced: Callable[[int], None],
-        listen: Serve | None = None,
+        listen: Listen | None = None,
     ) -> None:
         self.context: Final = context
         self.master: Final = master
@@ -266,6 +266,7 @@ class Learner:
             send=self._stream.send,
             acknowledges=not context.is_observer,
             committed_log=context.committed_log,
+            reads_apart=action.reads_apart,
         )
         if context.storage is not None:
             context.storage.attach(server)
@@ -331,7 +332,7 @@ class Learner:
         elif kind == REVALIDATE:
             server.revalidated(*decode_revalidated(packet))
         elif kind == SYNC:
-            server.synced()
+            server.synced(packet.zxid)
         elif kind == COMMITANDACTIVATE:
             self._commit_config(packet.zxid, decode_designated(packet)[0])
         elif kind == INFORMANDACTIVATE:

@@ -23,6 +23,7 @@ from zkpy.quorum.packets import (
     PING,
     PROPOSAL,
     PROTOCOL_VERSION,
+    READS_APART,
     REQUEST,
     REVALIDATE,
     SNAP,
@@ -83,6 +84,10 @@ class LearnerMaster(Protocol):
     @property
     def server(self) -> ZooKeeperServer | None: ...
 
+    @property
+    def reads_apart(self) -> bool:
+        """Whether a SYNC for reads is answered in its own time, and the answer marked."""
+
     async def learn_epoch(self, sid: int, accepted: int) -> int:
         """Count a server's accepted epoch; returns the new epoch when that is fixed."""
 
@@ -117,9 +122,9 @@ class LearnerMaster(Protocol):
 class LearnerHandler:
     """Discovery, synchronisation and service of one learner, for as long as its connection lasts."""
 
-    def __init__(self, leader: LearnerMaster, connection: Connection) -> None:
-        context = leader.context
-        self._leader: Final = leader
+    def __init__(self, master: LearnerMaster, connection: Connection) -> None:
+        context = master.context
+        self._master: Final = master
         self._connection: Final = connection
         self.stream: Final = PacketStream(connection, context.packet_limit, context.init_limit_s)
         self.sid = -1
@@ -136,14 +141,14 @@ class LearnerHandler:
 
     def is_synced(self) -> bool:
         """Whether it counts for the leader's quorum: it was heard of lately."""
-        context = self._leader.context
+        context = self._master.context
         limit = context.sync_limit_s if self._in_service else context.init_limit_s + context.sync_limit_s
         return context.clock() - self._heard <= limit and not self.is_late()
 
     def is_late(self) -> bool:
         """Whether it has owed an acknowledgement for longer than syncLimit."""
         since = self._unacked_since
-        context = self._leader.context
+        context = self._master.context
         return self._in_service and since is not None and context.clock() - since > context.sync_limit_s
 
     def drop(self, why: str) -> None:
@@ -154,18 +159,18 @@ class LearnerHandler:
     def proposed(self) -> None:
         """A proposal is on its way: its acknowledgement has to come in time."""
         if not self._unacked:
-            self._unacked_since = self._leader.context.clock()
+            self._unacked_since = self._master.context.clock()
         self._unacked += 1
 
     async def run(self) -> None:
         """Serve the learner; returns when its connection is over, whatever the reason."""
         try:
             with self._scope:
-                self._leader.newcomers.enter(self._scope)
+                self._master.newcomers.enter(self._scope)
                 async with trio.open_nursery() as nursery:
                     await self._discover()
                     await self._synchronise(nursery)
-                    self._leader.newcomers.leave(self._scope)
+                    self._master.newcomers.leave(self._scope)
                     nursery.start_soon(self.stream.watch)
                     await self._requests()
         except* Disconnected as group:
@@ -175,7 +180,7 @@ class LearnerHandler:
             for error in leaves(group):
                 self.complain(f"is disconnected: {error}")
         finally:
-            self._leader.newcomers.leave(self._scope)
+            self._master.newcomers.leave(self._scope)
             with trio.CancelScope(shield=True), trio.move_on_after(1):
                 await self._connection.aclose()
 
@@ -187,44 +192,44 @@ class LearnerHandler:
 
     def complain(self, what: str) -> None:
         """Log what is wrong with the learner."""
-        self._leader.complaints.tell(self._host, f"{self._name()} {what}")
+        self._master.complaints.tell(self._host, f"{self._name()} {what}")
 
     async def _discover(self) -> None:
-        leader = self._leader
+        master = self._master
         first = await self.stream.receive()
         if first.type not in (FOLLOWERINFO, OBSERVERINFO):
             raise ProtocolError(f"{first.name} instead of FOLLOWERINFO or OBSERVERINFO")
         info = decode_learner_info(first.data)
-        if info.sid == leader.sid:
+        if info.sid == master.sid:
             raise ProtocolError(f"it says it is server {info.sid}, as we are")
         self.sid = info.sid
         self._introduced = True
         self.owner = Elsewhere(info.sid)
         self.is_observer = first.type == OBSERVERINFO
-        if leader.observers_only and not self.is_observer:
+        if master.observers_only and not self.is_observer:
             raise ProtocolError("only observers can follow this server")
-        committed = leader.context.configs.committed.version
+        committed = master.context.configs.committed.version
         if info.config_version is not None and info.config_version > committed:
             raise ProtocolError(f"it has the newer configuration 0x{info.config_version:x}")
         if info.protocol_version < PROTOCOL_VERSION:
             raise ProtocolError("it speaks a protocol from before 3.4")
-        if leader.context.configs.committed.member(info.sid) is not None:
-            leader.newcomers.leave(self._scope)
+        if master.context.configs.committed.member(info.sid) is not None:
+            master.newcomers.leave(self._scope)
         logger.info("%s %d has come", "observer" if self.is_observer else "follower", self.sid)
-        epoch = await leader.learn_epoch(self.sid, first.zxid >> 32)
+        epoch = await master.learn_epoch(self.sid, first.zxid >> 32)
         self.stream.send(leader_info(epoch).encode())
         await self.stream.flushed()
         answer = await self.stream.receive()
         if answer.type != ACKEPOCH:
             raise ProtocolError(f"{answer.name} instead of ACKEPOCH")
         last_zxid, current_epoch = decode_ack_epoch(answer)
-        await leader.learn_history(self.sid, current_epoch, last_zxid)
+        await master.learn_history(self.sid, current_epoch, last_zxid)
         self._last_zxid = last_zxid
 
     async def _synchronise(self, nursery: trio.Nursery) -> None:
-        leader = self._leader
+        master = self._master
         plan = self._plan()
-        with leader.throttles.of(plan.type).one_more(exempt=not self.is_observer):
+        with master.throttles.of(plan.type).one_more(exempt=not self.is_observer):
             view = self._register(plan)
             logger.info("learner %d at 0x%x: %s", self.sid, self._last_zxid, QuorumPacket(plan.type, 0).name)
             if view is not None:
@@ -233,21 +238,21 @@ class LearnerHandler:
             first = await self.stream.receive()
             if first.type != ACK:
                 raise ProtocolError(f"{first.name} instead of the ACK of NEWLEADER")
-        self._heard = leader.context.clock()
-        leader.acknowledge_new_leader(self.sid, first.zxid)
-        with trio.move_on_after(leader.context.init_limit_s) as scope:
-            await leader.serving.wait()
+        self._heard = master.context.clock()
+        master.acknowledge_new_leader(self.sid, first.zxid)
+        with trio.move_on_after(master.context.init_limit_s) as scope:
+            await master.serving.wait()
         if scope.cancelled_caught:
             raise Disconnected("the leader was not established in time")
-        self.stream.timeout_s = leader.context.sync_limit_s
-        self._heard = leader.context.clock()
+        self.stream.timeout_s = master.context.sync_limit_s
+        self._heard = master.context.clock()
         self._in_service = True
         self._unacked_since = self._heard if self._unacked else None
-        self.stream.send(QuorumPacket(UPTODATE, -1).encode())
+        self.stream.send(QuorumPacket(UPTODATE, -1, READS_APART if master.reads_apart else None).encode())
 
     def _plan(self) -> SyncPlan:
         """Decide how to synchronise. To be carried out in the same step."""
-        context = self._leader.context
+        context = self._master.context
         ensemble = context.config.ensemble
         return plan_sync(
             self._last_zxid,
@@ -256,13 +261,12 @@ class LearnerHandler:
             context.storage.history if context.storage is not None else None,
             snapshot_size_factor=ensemble.snapshot_size_factor,
             force_snapshot=ensemble.force_snapshot_sync,
-            cut_across_epochs=False,
         )
 
     def _register(self, plan: SyncPlan) -> TreeView | None:
         """Queue what the plan says, and join the live traffic behind it."""
-        leader = self._leader
-        context = leader.context
+        master = self._master
+        context = master.context
         context.facts.count("snap_count" if plan.type == SNAP else "diff_count")
         context.facts.learner_sets.add(self.sid)
         send = self.stream.send
@@ -274,12 +278,12 @@ class LearnerHandler:
         for zxid, payload in plan.transactions:
             send(QuorumPacket(PROPOSAL, zxid, payload).encode())
             send(QuorumPacket(COMMIT, zxid).encode())
-        leader.register(self, plan.sync_point)
+        master.register(self, plan.sync_point)
         # Until this leader is established, who syncs with it takes over what it has seen; later only what is
         # committed: a reconfiguration that is under way comes as the proposal that it is.
         configs = context.configs
-        text = (configs.committed if leader.serving.is_set() else configs.last_seen).text().encode()
-        send(QuorumPacket(NEWLEADER, leader.epoch << 32, text).encode())
+        text = (configs.committed if master.serving.is_set() else configs.last_seen).text().encode()
+        send(QuorumPacket(NEWLEADER, master.epoch << 32, text).encode())
         return view
 
     async def _send_tree(self, plan: SyncPlan, view: TreeView) -> None:
@@ -294,8 +298,8 @@ class LearnerHandler:
     # -- service -------------------------------------------------------------------------------------------
 
     async def _requests(self) -> None:
-        leader = self._leader
-        server = leader.server
+        master = self._master
+        server = master.server
         assert server is not None
         while True:
             packets = await self.stream.receive_all()
@@ -316,16 +320,16 @@ class LearnerHandler:
                 await trio.lowlevel.checkpoint()
 
     def _one(self, packet: QuorumPacket) -> None:
-        leader = self._leader
+        master = self._master
         kind = packet.type
         if kind == PING:
-            leader.answered(self, packet.zxid)
+            master.answered(self, packet.zxid)
             for session, timeout_ms in decode_touched(packet.data):
-                leader.touched(session, timeout_ms)
+                master.touched(session, timeout_ms)
         elif kind == REVALIDATE:
-            leader.revalidate(self, packet)
+            master.revalidate(self, packet)
         elif kind == REQUEST:
-            leader.forwarded(self, packet)
+            master.forwarded(self, packet)
         else:
             raise ProtocolError(f"it sent {packet.name}, which no learner sends here")
 
@@ -334,7 +338,7 @@ class LearnerHandler:
         if logged and self._unacked:
             self._unacked = max(0, self._unacked - logged)
             self._unacked_since = self._heard if self._unacked else None
-        self._leader.acknowledged(self, zxids)
+        self._master.acknowledged(self, zxids)
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

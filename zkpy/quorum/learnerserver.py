@@ -9,19 +9,28 @@ from functools import partial
 from typing import Any, Final
 
 from zkpy import opcodes
-from zkpy.errors import CommitMismatch, MarshallingError, ProtocolError
+from zkpy.errors import Code, CommitMismatch, MarshallingError, ProtocolError
 from zkpy.pipeline import sessions
 from zkpy.pipeline.decode import check_body
 from zkpy.pipeline.readgate import ReadGate
 from zkpy.pipeline.request import Request
 from zkpy.pipeline.sessions import Session, SessionTracker
 from zkpy.pipeline.zookeeperserver import ASKED, Client
-from zkpy.quorum.packets import ACK, READS_CXID, ForwardedRequest, encode_bare, revalidate
+from zkpy.quorum.packets import (
+    ACK,
+    READS_CXID,
+    READS_ZXID,
+    SYNC_CXID,
+    ForwardedRequest,
+    encode_bare,
+    is_for_reads,
+    revalidate,
+)
 from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.acl import Identities
 from zkpy.tree.digest import VERSION
-from zkpy.tree.txns import SetData, decode_payload
+from zkpy.tree.txns import Error, SetData, decode_payload
 from zkpy.zxid import continues, epoch_of
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -69,6 +78,25 @@ Relayed = Callable[[bool], None]
 """Told whether a session may go on at the observer that asked."""
 
 
+class Arrival:
+    """A session that has come from another server: it goes on when that one's writes for it are known here.
+
+    A client may number its requests anew with each connection, and a transaction names only session and
+    number. So nothing of the session's that was accepted elsewhere may be under way when it begins here.
+    """
+
+    __slots__ = ("_client", "_session", "session_id")
+
+    def __init__(self, client: Client, session: Session) -> None:
+        self._client = client
+        self._session = session
+        self.session_id = session.id
+
+    def up_to_date(self) -> None:
+        """Admit the client, unless the session has moved on meanwhile."""
+        self._client.resumed(self._session if self._session.owner is self._client else None)
+
+
 class LearnerServer(QuorumServer):
     """Local writes wait in the order in which they were forwarded; commits come in that order, too.
 
@@ -86,6 +114,7 @@ class LearnerServer(QuorumServer):
         send: Callable[[bytes], None],
         acknowledges: bool,
         committed_log: CommittedLog,
+        reads_apart: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, server_id=sid, **kwargs)
@@ -97,8 +126,13 @@ class LearnerServer(QuorumServer):
         self._pending: deque[Request] = deque()
         self._syncs: deque[Callable[[], None]] = deque()
         """What to do when the leader answers, by the order in which it was asked."""
+        self.reads_apart: Final = reads_apart
+        self._read_syncs: deque[Callable[[], None]] = deque() if reads_apart else self._syncs
+        self._arrivals: Final = ReadGate(self._await_arrivals)
         self._proposals: deque[Request] = deque()
         self._answered: set[Request] = set()
+        self._doubted: set[Request] = set()
+        """Refused because their sessions moved, perhaps."""
         self._revalidating: dict[int, deque[tuple[Client | Relayed, int]]] = {}
         self.relay: Callable[[int, bytes, int | None], None] | None = None
         """Told zxid and payload of what was carried out, with the designated leader if there is one."""
@@ -146,10 +180,11 @@ class LearnerServer(QuorumServer):
         self._answered.add(request)
         self._advance()
 
-    def synced(self) -> None:
+    def synced(self, zxid: int) -> None:
         """The leader has answered the oldest sync: what it had to wait for was committed before."""
-        if self._syncs:
-            self._syncs.popleft()()
+        waiting = self._read_syncs if zxid == READS_ZXID else self._syncs
+        if waiting:
+            waiting.popleft()()
 
     def _synced(self, request: Request) -> None:
         self._answered.add(request)
@@ -158,8 +193,13 @@ class LearnerServer(QuorumServer):
     def _ask_leader(self, number: int, session_id: int) -> None:
         """A sync of the server's own: the leader's answer comes behind all that it has committed."""
         assert self.gate is not None
-        self._syncs.append(partial(self.gate.confirmed, number))
+        self._read_syncs.append(partial(self.gate.confirmed, number))
         self._send(ForwardedRequest(session_id, READS_CXID, opcodes.SYNC, _ROOT).packet(None).encode())
+
+    def _sync_now(self, session_id: int, done: Callable[[], None]) -> None:
+        """Call *done* behind the commits of all that the leader has proposed when it reads this."""
+        self._syncs.append(done)
+        self._send(ForwardedRequest(session_id, SYNC_CXID, opcodes.SYNC, _ROOT).packet(None).encode())
 
     def _advance(self) -> None:
         """Answer the oldest requests that need no transaction."""
@@ -241,8 +281,8 @@ class LearnerServer(QuorumServer):
                 mismatch = f"commit of 0x{zxid:x}, the oldest pending proposal is 0x{header.zxid:x}"
                 break
             proposals.popleft()
-            if pending and request.txn is not None and _is_outcome(request, pending[0]):
-                own = pending.popleft()
+            own = self._claim(request, batch) if pending and request.txn is not None else None
+            if own is not None:
                 own.header, own.txn = header, request.txn
                 own.payload, own.digest = request.payload, request.digest
                 request = own
@@ -260,6 +300,45 @@ class LearnerServer(QuorumServer):
                     self.relay(request.header.zxid, request.payload, designated)
         if mismatch is not None:
             raise CommitMismatch(mismatch)
+
+    def _claim(self, committed: Request, batch: list[Request]) -> Request | None:
+        """The local client's request whose outcome this is: the oldest, if any; no longer pending.
+
+        That the session has moved may also be said to a late request from the server that it came from, with
+        the same number. So that is only the outcome if none has come when the leader answers a sync, or to a
+        later request: those that are refused by that are added to *batch*.
+        """
+        pending, doubted, answered = self._pending, self._doubted, self._answered
+        if _says_moved(committed):
+            for own in pending:
+                if own not in doubted and _is_outcome(committed, own):
+                    doubted.add(own)
+                    self._sync_now(own.session_id, partial(self._not_outdone, own))
+                    break
+            return None
+        for own in pending:
+            if _is_outcome(committed, own):
+                break
+            if own not in doubted and own not in answered:
+                return None
+        else:
+            return None
+        while (older := pending.popleft()) is not own:
+            if older in doubted:
+                doubted.discard(older)
+                older.err = Code.SESSION_MOVED
+            answered.discard(older)
+            batch.append(older)
+        doubted.discard(own)
+        return own
+
+    def _not_outdone(self, own: Request) -> None:
+        """A sync was answered behind all that can be the outcome of *own*."""
+        if own in self._doubted:
+            self._doubted.discard(own)
+            own.err = Code.SESSION_MOVED
+            self._answered.add(own)
+            self._advance()
 
     def digest_mismatch(self, zxid: int) -> None:
         """Count it: a Java leader's digests are wrong after some odd creates."""
@@ -280,9 +359,7 @@ class LearnerServer(QuorumServer):
         session = self.tracker.get(session_id)
         if session is not None and session.local:
             return super().resume_session(client, session_id, password, timeout_ms)
-        if session is not None and session.owner is not None and session.owner is not client:
-            owner, session.owner = session.owner, None
-            _as_client(owner).disconnect("its session moved to another connection")
+        self._leave_connection(session_id)
         if password != sessions.password(session_id):
             return None
         self._revalidating.setdefault(session_id, deque()).append((client, timeout_ms))
@@ -302,12 +379,24 @@ class LearnerServer(QuorumServer):
                 self.heard_elsewhere(session_id, timeout_ms)
             client(valid)
             return
-        session = None
-        if valid:
-            session = self.tracker.add(session_id, timeout_ms, self.now_ms())
-            session.owner = client
-            self.tracker.set_timeout(session, timeout_ms, self.now_ms())
-        client.resumed(session)
+        if not valid:
+            client.resumed(None)
+            return
+        session = self.tracker.add(session_id, timeout_ms, self.now_ms())
+        session.owner = client
+        self.tracker.set_timeout(session, timeout_ms, self.now_ms())
+        self._arrivals.enter(Arrival(client, session))
+        self._arrivals.start()
+
+    def _await_arrivals(self, number: int, session_id: int) -> None:
+        self._sync_now(session_id, partial(self._arrivals.confirmed, number))
+
+    def _leave_connection(self, session_id: int) -> None:
+        """The session comes back on another connection, here or at an observer of this server."""
+        session = self.tracker.get(session_id)
+        if session is not None and session.owner is not None and not session.local:
+            owner, session.owner = session.owner, None
+            _as_client(owner).disconnect("its session moved to another connection")
 
     # -- for observers of this server ----------------------------------------------------------------------
 
@@ -316,13 +405,21 @@ class LearnerServer(QuorumServer):
     ) -> None:
         """Send on a request that decodes, behind those of local clients; *answer* is called after a sync."""
         if answer is not None:
-            self._syncs.append(answer)
+            (self._read_syncs if is_for_reads(forwarded, authinfo) else self._syncs).append(answer)
         self._send(forwarded.packet(authinfo).encode())
 
     def revalidate_elsewhere(self, session_id: int, timeout_ms: int, answer: Relayed) -> None:
         """Ask the leader for an observer."""
+        self._leave_connection(session_id)
         self._revalidating.setdefault(session_id, deque()).append((answer, timeout_ms))
         self._send(revalidate(session_id, timeout_ms).encode())
+
+    def is_here(self, session_id: int) -> bool:
+        """Whether the session's client is, or is about to be, connected to this server."""
+        session = self.tracker.get(session_id)
+        if session is not None and session.owner is not None:
+            return True
+        return any(not callable(asker) for asker, _ in self._revalidating.get(session_id, ()))
 
     def heard_elsewhere(self, session_id: int, timeout_ms: int) -> None:
         """An observer has heard from a session."""
@@ -350,6 +447,10 @@ def _is_outcome(committed: Request, own: Request) -> bool:
     if own.session_id != header.client_id or own.xid != header.cxid or own.op == opcodes.SYNC:
         return False
     return own.op == opcodes.CLOSE_SESSION or committed.txn.type != opcodes.CLOSE_SESSION
+
+
+def _says_moved(committed: Request) -> bool:
+    return isinstance(committed.txn, Error) and committed.txn.err == Code.SESSION_MOVED
 
 
 def _as_client(owner: object) -> Client:

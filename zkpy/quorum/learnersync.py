@@ -33,6 +33,7 @@ from zkpy.quorum.packets import (
     INFORMANDACTIVATE,
     NEWLEADER,
     PROPOSAL,
+    READS_APART,
     SNAP,
     TRUNC,
     UPTODATE,
@@ -127,6 +128,8 @@ class Serve(NamedTuple):
     epoch: int
     proposals: list[Txn]
     commits: list[int]
+    reads_apart: bool = False
+    """The leader marks its answers to SYNCs for reads."""
 
 
 Action = (
@@ -215,7 +218,7 @@ class LearnerSync:
         if kind == NEWLEADER:
             return self._new_leader(packet)
         if kind == UPTODATE:
-            return self._up_to_date()
+            return self._up_to_date(packet)
         return []
 
     def truncated(self, last_logged: int) -> None:
@@ -298,7 +301,7 @@ class LearnerSync:
         self._committed = 0
         return [*actions, PersistCurrentEpoch(self._epoch), UseSyncLimit(), SendAck(self._epoch << 32)]
 
-    def _up_to_date(self) -> list[Action]:
+    def _up_to_date(self, packet: QuorumPacket) -> list[Action]:
         if not self._newleader:
             raise ProtocolError("UPTODATE before NEWLEADER")
         self.done = True
@@ -307,7 +310,8 @@ class LearnerSync:
         actions: list[Action] = []
         if self._config is not None and not self._is_proposal_only(self._config):
             actions.append(ActivateConfig(self._config, None))
-        return [*actions, SendAck(self._epoch << 32), Serve(self._epoch, pending, commits)]
+        reads_apart = packet.data == READS_APART
+        return [*actions, SendAck(self._epoch << 32), Serve(self._epoch, pending, commits, reads_apart)]
 
     def _is_proposal_only(self, text: str) -> bool:
         """Whether these members are those of a reconfiguration of this epoch that has not been committed."""

@@ -14,7 +14,6 @@ that an observer, whatever it lacks, gets it from there or from the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -28,22 +27,22 @@ from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.packets import (
     INFORM,
     PING,
+    READS_ZXID,
     SYNC,
+    ForwardedRequest,
     QuorumPacket,
     decode_request,
     decode_revalidate,
     inform_and_activate,
+    is_for_reads,
     revalidated,
 )
 from zkpy.quorum.strangers import Complaints, WaitingRoom
-from zkpy.quorum.stream import Connection
+from zkpy.quorum.stream import Connection, Listen
 from zkpy.quorum.throttle import SyncThrottles
-from zkpy.zxid import counter_of
+from zkpy.zxid import counter_of, epoch_of
 
 logger: Final = logging.getLogger("zkpy.quorum")
-
-Serve = Callable[[Callable[[Connection], Awaitable[None]], trio.TaskStatus[None]], Awaitable[None]]
-"""Listens on a port for learners and gives each connection to a handler."""
 
 
 class ObserverMaster:
@@ -51,7 +50,7 @@ class ObserverMaster:
 
     observers_only: Final = True
 
-    def __init__(self, context: Context, server: LearnerServer, listen: Serve) -> None:
+    def __init__(self, context: Context, server: LearnerServer, listen: Listen) -> None:
         self.context: Final = context
         self.server: Final = server
         self._listen: Final = listen
@@ -64,6 +63,8 @@ class ObserverMaster:
         self.newcomers: Final = WaitingRoom()
         self.complaints: Final = Complaints(logger)
         self.throttles: Final = SyncThrottles(context)
+        self._places: Final[dict[int, LearnerHandler]] = {}
+        """Where a session was last opened or resumed, if that was at an observer of this server."""
         server.relay = self.committed
 
     async def run(self) -> None:
@@ -97,7 +98,19 @@ class ObserverMaster:
         return self.epoch
 
     async def learn_history(self, sid: int, epoch: int, zxid: int) -> None:
-        """An observer's history does not matter to anybody."""
+        """An observer's history does not matter to anybody, but it is not to go back in time.
+
+        Raises:
+            ProtocolError: the observer has been told more of this epoch than this follower has.
+        """
+        own = self.context.tree.last_zxid
+        if epoch_of(zxid) == self.epoch and zxid > own:
+            raise ProtocolError(f"it is ahead with zxid 0x{zxid:x} of this follower's 0x{own:x}")
+
+    @property
+    def reads_apart(self) -> bool:
+        """As the leader does."""
+        return self.server.reads_apart
 
     def acknowledge_new_leader(self, sid: int, zxid: int) -> None:
         """Observers do not count."""
@@ -110,6 +123,8 @@ class ObserverMaster:
         """Its connection is over."""
         if handler in self.observers:
             self.observers.remove(handler)
+        for session_id in [session_id for session_id, place in self._places.items() if place is handler]:
+            del self._places[session_id]
 
     def acknowledged(self, handler: LearnerHandler, zxids: list[int]) -> None:
         """Only NEWLEADER and UPTODATE are acknowledged. Raises ProtocolError for anything else."""
@@ -127,6 +142,7 @@ class ObserverMaster:
     def revalidate(self, handler: LearnerHandler, question: QuorumPacket) -> None:
         """Ask the leader whether a session may go on at the observer."""
         session_id, timeout_ms = decode_revalidate(question)
+        self._places[session_id] = handler
 
         def answer(valid: bool) -> None:
             handler.stream.send(revalidated(question, session_id, valid).encode())
@@ -142,8 +158,10 @@ class ObserverMaster:
         """
         request = decode_request(packet)
         answer = None
+        self._check_place(handler, request)
         if request.opcode == opcodes.SYNC:
-            sync = QuorumPacket(SYNC, 0).encode()
+            reads = self.reads_apart and is_for_reads(request, packet.authinfo)
+            sync = QuorumPacket(SYNC, READS_ZXID if reads else 0).encode()
 
             def answer() -> None:
                 handler.stream.send(sync)
@@ -155,6 +173,17 @@ class ObserverMaster:
             except MarshallingError as error:
                 raise ProtocolError(f"it forwarded operation {request.opcode}: {error}") from None
         self.server.forward_elsewhere(request, packet.authinfo, answer)
+
+    def _check_place(self, handler: LearnerHandler, request: ForwardedRequest) -> None:
+        """The leader cannot tell the connections behind this server apart. Raises ProtocolError."""
+        session_id, op = request.session, request.opcode
+        if op == opcodes.CREATE_SESSION:
+            self._places[session_id] = handler
+            return
+        if self._places.get(session_id, handler) is not handler or self.server.is_here(session_id):
+            raise ProtocolError(f"it forwarded a late request of session 0x{session_id:x}, which has moved")
+        if op == opcodes.CLOSE_SESSION:
+            self._places.pop(session_id, None)
 
     # -- what the leader has committed ---------------------------------------------------------------------
 

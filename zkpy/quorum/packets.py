@@ -16,6 +16,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Final, NamedTuple
 
+from zkpy import opcodes
 from zkpy.errors import ProtocolError
 from zkpy.jute.archive import NULL, buffer, decode_text, pack_int, pack_long, ustring
 from zkpy.jute.framing import LIMIT_BYTES
@@ -303,7 +304,12 @@ def decode_ack_epoch(packet: QuorumPacket) -> tuple[int, int]:
 
 
 READS_CXID: Final = 0
-"""The cxid of a SYNC that a server sends for reads of its own; those of clients begin with 1."""
+SYNC_CXID: Final = 1
+"""The cxids of a SYNC that a server sends by itself: for reads that wait (``quorumReads``), and otherwise."""
+READS_ZXID: Final = -1
+"""The zxid of the answer to a SYNC for reads, if the leader said `READS_APART`; that of all others is 0."""
+READS_APART: Final = b"reads apart"
+"""Data of UPTODATE, from a leader with ``quorumReads``: it may answer later SYNCs before one for reads."""
 
 
 class ForwardedRequest(NamedTuple):
@@ -326,6 +332,11 @@ def decode_request(packet: QuorumPacket) -> ForwardedRequest:
     session, cxid, opcode = _unpack(_REQUEST, packet)
     assert packet.data is not None
     return ForwardedRequest(session, cxid, opcode, packet.data[16:])
+
+
+def is_for_reads(forwarded: ForwardedRequest, authinfo: Authinfo | None) -> bool:
+    """Whether it is a SYNC that a server sends for reads; a client's has at least its address as identity."""
+    return forwarded.opcode == opcodes.SYNC and forwarded.cxid == READS_CXID and not authinfo
 
 
 def revalidate(session: int, timeout_ms: int) -> QuorumPacket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import trio
@@ -26,6 +27,10 @@ class Connection(Protocol):
     async def receive_some(self, max_bytes: int) -> bytes: ...
 
     async def aclose(self) -> None: ...
+
+
+Listen = Callable[[Callable[[Connection], Awaitable[None]], trio.TaskStatus[None]], Awaitable[None]]
+"""Listens on a port for learners and gives each connection to a handler."""
 
 
 class Disconnected(Exception):

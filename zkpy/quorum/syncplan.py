@@ -102,12 +102,11 @@ def plan_sync(
     *,
     snapshot_size_factor: float = 0.33,
     force_snapshot: bool = False,
-    cut_across_epochs: bool = True,
 ) -> SyncPlan:
     """Choose for a learner whose last zxid is *peer_last*; the leader's tree is at *last_processed*.
 
-    Like Java's leader, this one trusts a learner that is beyond it to hold the transaction to which it is cut
-    back. That is certain within an epoch only; without *cut_across_epochs* other learners get a snapshot.
+    A learner that is beyond it is cut back within an epoch. One of another epoch need not hold the
+    transaction to which it would be cut, and gets a snapshot; Java's leader trusts it.
     """
     snap = SyncPlan(SNAP, last_processed, [], last_processed)
     low, high = log.bounds(last_processed)
@@ -116,7 +115,7 @@ def plan_sync(
     if peer_last == last_processed:
         return SyncPlan(DIFF, peer_last, [], peer_last)
     if peer_last > high and counter_of(peer_last) != 0:
-        if not cut_across_epochs and epoch_of(peer_last) != epoch_of(high):
+        if epoch_of(peer_last) != epoch_of(high):
             return snap
         return SyncPlan(TRUNC, high, [], high)
     if low <= peer_last <= high:
