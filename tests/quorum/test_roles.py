@@ -18,6 +18,7 @@ from zkpy.quorum import packets
 from zkpy.quorum.context import SIGNATURE
 from zkpy.quorum.leaderserver import LeaderServer
 from zkpy.quorum.packets import QuorumPacket, leader_info
+from zkpy.quorum.votes import Deserted, FastLeaderElection
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.txns import decode_payload
 
@@ -533,10 +534,21 @@ async def test_a_leader_without_clients(autojump_clock: MockClock) -> None:
         assert (await (await zoo.members[1].client()).create("/later")).err == 0
 
 
-@pytest.mark.parametrize(("limit_ms", "patience_s"), [(-1, INIT_LIMIT), (1500, 2), (2500, 3)])
+@pytest.mark.parametrize(
+    ("quorum_left", "limit_ms", "patience_s"),
+    [(True, -1, INIT_LIMIT), (True, 1500, 2), (True, 2500, 3), (False, -1, 0.3)],
+)
 async def test_a_leader_whose_voters_look_again(
-    autojump_clock: MockClock, limit_ms: int, patience_s: float
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    quorum_left: bool,
+    limit_ms: int,
+    patience_s: float,
 ) -> None:
+    """It does not wait for followers at all when those who may still come are no quorum."""
+    if quorum_left:
+        deserted = [Deserted(1, quorum_left)]
+        monkeypatch.setattr(FastLeaderElection, "_heard_leading", lambda self, sid, message: deserted)
     settings: dict[str, object] = {"leader_max_time_to_wait_for_epoch_ms": limit_ms}
     async with Zoo(1, 2, 3, ensemble=settings).running() as zoo:
         others = [Server(zoo.network, sid, zoo.config) for sid in (1, 2)]

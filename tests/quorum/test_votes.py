@@ -16,6 +16,7 @@ from zkpy.quorum.votes import (
     Action,
     ActivateConfig,
     Decided,
+    Deserted,
     DialAll,
     FastLeaderElection,
     Send,
@@ -359,6 +360,23 @@ def test_two_servers_without_a_vote_do_not_answer_one_another_for_ever(state: Pe
                 if isinstance(action, Send):
                     sent += ((to, sid, action.message) for sid in action.sids if sid in servers)
     assert sent == []
+
+
+def test_a_leader_knows_when_those_who_elected_it_and_stay_are_no_quorum() -> None:
+    fle = election(5, 5)
+    for sid in (1, 2):
+        told(fle, sid, looking(5))
+    assert Decided(5, LEADING) in fle.on_timeout(False)
+
+    def deserted(sid: int, n: Notification) -> list[Action]:
+        return [action for action in told(fle, sid, n) if isinstance(action, Deserted)]
+
+    assert deserted(1, looking(1, round_=1)) == [Deserted(1, True)], "what comes late means nothing"
+    assert deserted(3, looking(3, round_=2)) == [], "it never voted for this server"
+    assert deserted(4, looking(5, round_=1)) == [Deserted(4, True)], "it has just done so"
+    assert deserted(1, looking(1, round_=2)) == [Deserted(1, True)]
+    assert deserted(1, looking(1, round_=3)) == [Deserted(1, True)]
+    assert deserted(2, looking(2, round_=2)) == [Deserted(2, False)]
 
 
 def test_a_server_without_a_vote_does_not_correct_one_that_has() -> None:

@@ -77,7 +77,7 @@ class Election:
         self._looking = False
         self._early: deque[tuple[int, Notification]] = deque(maxlen=100)
         """What came between two roles, before looking began."""
-        self.on_deserted: Callable[[], None] = lambda: None
+        self.on_deserted: Callable[[bool], None] = lambda quorum_left: None
         """Called when one of those who elected this server to lead is looking again."""
         self._begun_with = (0, 0)
         self._done = trio.Event()
@@ -217,9 +217,9 @@ class Election:
                 case Decided():
                     self._deadline = inf
                     self._done.set()
-                case Deserted(sid):
+                case Deserted(sid, quorum_left):
                     logger.info("server %d, which voted for this one, looks for a leader again", sid)
-                    self.on_deserted()
+                    self.on_deserted(quorum_left)
                 case ActivateConfig(config, restart):
                     await self._switch(config, restart)
 

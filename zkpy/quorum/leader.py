@@ -111,11 +111,14 @@ class Leader:
             self._serve(nursery)
             await self._tick()
 
-    def deserted(self) -> None:
-        """One of those who elected this server is looking again: give up if it has waited for long enough."""
+    def deserted(self, quorum_left: bool) -> None:
+        """One of those who elected this server is looking again.
+
+        Give up if the others are no quorum, or if this server has waited for long enough.
+        """
         limit_ms = self.context.config.ensemble.leader_max_time_to_wait_for_epoch_ms
         waited_ms = (self.context.clock() - self._elected) * 1000
-        if not self._persisting and 0 <= limit_ms < waited_ms:
+        if not self._persisting and (not quorum_left or 0 <= limit_ms < waited_ms):
             self._epoch_wait.cancel()
 
     @asynccontextmanager

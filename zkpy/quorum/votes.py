@@ -90,6 +90,8 @@ class Deserted(NamedTuple):
     """One of those who elected this server to lead is looking again."""
 
     sid: int
+    quorum_left: bool
+    """Whether those of them who are not yet known to have begun another election are still a quorum."""
 
 
 Action = Send | DialAll | Wait | ActivateConfig | Decided | Deserted
@@ -107,6 +109,7 @@ class FastLeaderElection:
     __slots__ = (
         "_begun",
         "_configs",
+        "_deserters",
         "_elsewhere",
         "_finalize_ms",
         "_finalizing",
@@ -148,6 +151,7 @@ class FastLeaderElection:
         self._initial = NO_VOTE
         self._received: dict[int, Vote] = {}  # by sender, of this round
         self._supporters: frozenset[int] = frozenset()
+        self._deserters: set[int] = set()
         self._elsewhere: dict[int, Vote] = {}  # by sender, who follows or leads, of any round
         self._reminded: set[int] = set()
         self._finalizing = False
@@ -202,8 +206,8 @@ class FastLeaderElection:
             if n.state is PeerState.LOOKING and sid != self._sid:
                 vote = self.current_vote
                 out.append(Send((sid,), self._message(vote, vote.round, self.state)))
-                if self.state is PeerState.LEADING and sid in self._supporters:
-                    out.append(Deserted(sid))
+                if self.state is PeerState.LEADING:
+                    out += self._heard_leading(sid, n)
             return out
         asks = n.state is PeerState.LOOKING and sid != self._sid
         if asks and votes and self._behind(sid, n):  # without a vote it would answer what it cannot count
@@ -239,9 +243,23 @@ class FastLeaderElection:
     def assume(self, state: PeerState, vote: Vote | None = None) -> None:
         """Take a role that a reconfiguration assigned; *vote* names the designated leader."""
         assert state is not PeerState.LOOKING, "start() looks"
+        self._supporters = frozenset()
         self.state = state
         if vote is not None:
             self.current_vote = vote
+
+    def _heard_leading(self, sid: int, n: Notification) -> list[Action]:
+        """A voter is looking: it has just voted for this server, too, or begun another election."""
+        if n.election_epoch == self.round and n.leader == self._sid:
+            self._supporters |= {sid}
+        if sid not in self._supporters:
+            return []
+        if n.election_epoch > self.round:
+            self._deserters.add(sid)
+        left = AckSets(self._configs.verifiers())
+        for supporter in self._supporters - self._deserters:
+            left.add(supporter)
+        return [Deserted(sid, left.has_all_quorums())]
 
     def _look(self, sid: int, n: Notification) -> list[Action]:
         voters = self._configs.voters()
@@ -336,6 +354,7 @@ class FastLeaderElection:
         self.state = state
         self._finalizing = False
         self._supporters = frozenset(sid for sid, other in self._received.items() if vote.matches(other))
+        self._deserters.clear()
         self.current_vote = vote._replace(state=PeerState.LOOKING, version=_VERSION)
         return Decided(vote.leader, state)
 
