@@ -9,6 +9,9 @@ from compat.faults.history import NO_NODE, OK, REGISTER_ERRORS, History, Kind, O
 from compat.faults.logs import Log
 from zkpy.tree.txns import Error
 
+_DELETED, _CHANGED = 2, 3
+"""The kinds of event of a data watch."""
+
 
 def session_order(history: History) -> list[str]:
     """A session is never told of an older state than before, wherever it is connected."""
@@ -124,6 +127,34 @@ def ephemerals_are_gone(history: History, log: Log) -> list[str]:
             wrong.append(f"session {session.id:x} of client {session.client} has no end")
         if log.at(session.ephemeral, 1 << 62).version >= 0:
             wrong.append(f"{session.ephemeral} is still there")
+    return wrong
+
+
+def watches_fire(history: History, log: Log) -> list[str]:
+    """A watch fires once, for the first change, before its session sees anything of that or later."""
+    wrong: list[str] = []
+    for session in history.sessions.values():
+        wrong += [f"session {session.id:x} has an event of {path}, unasked" for path in session.stray]
+        for watch in session.watches:
+            what = f"session {session.id:x} watches {watch.path} since {watch.zxid:x}"
+            changes = [value for value in log.values[watch.path] if value.zxid > watch.zxid]
+            if not changes:
+                if watch.fired is not None:
+                    wrong.append(f"{what} and has an event, but nothing changed")
+                continue
+            change = changes[0]
+            possible = changes if watch.moved else changes[:1]
+            kinds = {_DELETED if value.version < 0 else _CHANGED for value in possible}
+            if watch.fired is not None and watch.kind not in kinds:
+                wrong.append(f"{what} and has event {watch.kind} for the change at {change.zxid:x}")
+            between = session.answers[watch.begin : watch.fired]
+            seen = [answer for answer in between if answer[2] >= change.zxid]
+            if seen:
+                told = "late" if watch.fired is not None else "not"
+                wrong.append(
+                    f"{what} and was {told} told of the change at {change.zxid:x}; "
+                    f"{seen[0][3]} answered at {seen[0][2]:x}"
+                )
     return wrong
 
 

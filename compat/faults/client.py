@@ -10,13 +10,13 @@ from typing import NamedTuple
 import trio
 
 from compat import wire
-from compat.faults.history import History, SessionRecord
+from compat.faults.history import History, SessionRecord, WatchRecord
 
 _CONNECT_S = 1.0
 _HANDSHAKE_S = 2.0
 _PAUSE_S = 0.05
 _EPHEMERAL = 1
-_EVENT, _PING = -1, -2
+_EVENT, _PING, _WATCHES = -1, -2, -8
 OWNERS = "/owners"
 """Each session has an ephemeral in it, named as the session is."""
 
@@ -69,6 +69,7 @@ class Client:
         self._xid = 0
         self._stream: trio.SocketStream | None = None
         self._buffer = bytearray()
+        self._watches: dict[str, WatchRecord] = {}
 
     @property
     def session(self) -> int:
@@ -127,6 +128,7 @@ class Client:
         if session == self._session:
             assert self.record is not None
             self.record.answers.append((asked, self._clock(), -1, f"member {self.member}"))
+            await self._set_watches()
             return
         if session in self._history.sessions:
             self._history.repeated_sessions.append(session)
@@ -138,6 +140,35 @@ class Client:
     def forget(self) -> None:
         """The next connection gets a new session."""
         self._session, self._password, self.record = 0, bytes(16), None
+        self._watches.clear()
+
+    def watches(self, path: str) -> bool:
+        """Whether the session has a watch there."""
+        return path in self._watches
+
+    def watch(self, path: str, zxid: int) -> None:
+        """A read whose answer has this zxid has set a watch."""
+        assert self.record is not None
+        self._watches[path] = WatchRecord(path, zxid, len(self.record.answers))
+        self.record.watches.append(self._watches[path])
+
+    async def _set_watches(self) -> None:
+        """Take the session's watches along to another member."""
+        assert self._stream is not None
+        if self._watches:
+            for watch in self._watches.values():
+                watch.moved = True
+            body = wire.i64(self._zxid) + wire.texts(self._watches) + wire.texts([]) * 2
+            await self._stream.send_all(wire.request(_WATCHES, wire.SET_WATCHES, body))
+
+    def _event(self, frame: bytes, record: SessionRecord) -> None:
+        kind, _, size = struct.unpack_from(">iii", frame, 16)
+        path = frame[28 : 28 + size].decode()
+        watch = self._watches.pop(path, None)
+        if watch is None:
+            record.stray.append(path)
+        else:
+            watch.fired, watch.kind = len(record.answers), kind
 
     async def _own(self) -> None:
         assert self.record is not None
@@ -187,7 +218,9 @@ class Client:
         while True:
             frame = await self._frame()
             found, zxid, error = struct.unpack_from(">iqi", frame)
-            if found in (_EVENT, _PING):
+            if found == _EVENT:
+                self._event(frame, record)
+            if found in (_EVENT, _PING, _WATCHES):
                 continue
             if found != xid:
                 raise Lost(f"answer {found} instead of {xid}")

@@ -79,6 +79,23 @@ class Operation:
 
 
 @attrs.define(eq=False)
+class WatchRecord:
+    """A data watch that a read has set. It stays with the session, wherever that is connected."""
+
+    path: str
+    zxid: int
+    """That of the read's answer."""
+    begin: int
+    """How many answers the session had then."""
+    fired: int | None = None
+    """How many it had when the event came."""
+    kind: int = 0
+    """Of the event."""
+    moved: bool = False
+    """It was set again on another connection: the event then tells what has become of the znode since."""
+
+
+@attrs.define(eq=False)
 class SessionRecord:
     """One session as its client saw it."""
 
@@ -94,6 +111,9 @@ class SessionRecord:
     """The client has asked to close it."""
     ephemeral: str | None = None
     """The path of the one that it has made."""
+    watches: list[WatchRecord] = attrs.field(factory=list)
+    stray: list[str] = attrs.field(factory=list)
+    """Paths of events that no watch was set for."""
 
 
 @attrs.define

@@ -13,7 +13,7 @@ from zkpy import opcodes
 from zkpy.persist.logreader import read_log
 from zkpy.realports import RealDisk
 from zkpy.tree.txns import CloseSession, Create, Delete, Error, Logged, SetData, decode_payload
-from zkpy.zxid import continues
+from zkpy.zxid import continues, epoch_of
 
 Files = Iterable[tuple[Path, float]]
 """Log files, and up to which zxid the entries of each were committed."""
@@ -58,13 +58,19 @@ def read(files: Files) -> tuple[dict[int, bytes], list[str]]:
 
 
 def merge(
-    members: Mapping[int, dict[int, bytes]], leftovers: Collection[int] = ()
+    members: Mapping[int, dict[int, bytes]],
+    leftovers: Collection[int] = (),
+    answered: Collection[int] = (),
 ) -> tuple[dict[int, bytes], list[str]]:
     """One log of all members'. Where two know a zxid they agree, and nobody's has a hole that all have.
 
     A Java member that is sent a tree keeps logs with transactions that were never committed; *leftovers* are
-    the members whose transactions do not count where the others' have no hole.
+    the members whose transactions do not count where the others' have no hole. Where an epoch ends, a hole
+    cannot be seen: there those count that are not beyond what clients were *answered*, by its zxids.
     """
+    ends: dict[int, int] = {}
+    for zxid in answered:
+        ends[epoch_of(zxid)] = max(ends.get(epoch_of(zxid), 0), zxid)
     merged: dict[int, tuple[int, bytes]] = {}
     wrong: list[str] = []
     for number in sorted(members, key=lambda number: number in leftovers):
@@ -72,7 +78,9 @@ def merge(
         for zxid, payload in members[number].items():
             at = bisect_right(sure, zxid)
             if 0 < at < len(sure) and sure[at - 1] != zxid and continues(sure[at - 1], sure[at]):
-                continue
+                an_end = epoch_of(sure[at - 1]) != epoch_of(sure[at])
+                if not an_end or zxid > ends.get(epoch_of(zxid), 0):
+                    continue
             first, other = merged.setdefault(zxid, (number, payload))
             if other != payload:
                 wrong.append(f"members {first} and {number} have different transactions {zxid:x}")

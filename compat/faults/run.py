@@ -294,7 +294,8 @@ class Run:
             own[number], found = logs.read(self.cluster.logs(number))
             wrong += found
         java = [number for number, kind in enumerate(plan.members, 1) if kind == "j"]
-        merged, found = logs.merge(own, java)
+        answered = {op.zxid for op in history.operations if op.known and op.zxid > 0}
+        merged, found = logs.merge(own, java, answered)
         wrong += found
         for number, kind in enumerate(plan.members, 1):
             if kind == "z":
@@ -312,6 +313,7 @@ class Run:
         wrong += checks.sessions_live(history, log, slack_s)
         wrong += checks.expiry_is_true(history, log)
         wrong += checks.ephemerals_are_gone(history, log)
+        wrong += checks.watches_fire(history, log)
         kinds = _OPERATIONS if self.deposes else _OPERATIONS | {Kind.SYNCED}
         wrong += linearize.check(history.operations, kinds)
 

@@ -26,6 +26,8 @@ _CHOICES = {
 }
 _EXACT_SHARE = 0.5
 _OWN_SHARE = 0.2
+_WATCH_SHARE = 0.3
+"""How many reads set a watch, where the session has none."""
 _MOVE_SHARE = 0.01
 """How often a client leaves its member without need, and goes on at any one."""
 
@@ -84,7 +86,9 @@ class Worker:
         op = Operation(
             self.client.number, kind, key or self._random.choice(self._keys), 0, session=self.client.session
         )
-        requests = self._requests(op)
+        watches = not op.kind.writes and self._random.random() < _WATCH_SHARE
+        watches = watches and not self.client.watches(op.key)
+        requests = self._requests(op, watches)
         op.invoked = self._clock()
         op.xid = self.client.last_xid + len(requests)
         self._history.operations.append(op)
@@ -97,6 +101,8 @@ class Worker:
             op.data, at = data_of(reply.body)
             op.mzxid, op.version = stat_of(reply.body, at)
             self._versions[op.key] = op.version
+            if watches and self.client.record is not None:
+                self.client.watch(op.key, op.zxid)
         elif reply.error == OK and kind is Kind.SET:
             _, op.result = stat_of(reply.body, 0)
             self._versions[op.key] = op.result
@@ -104,7 +110,7 @@ class Worker:
             self._versions.pop(op.key, None)
         return op
 
-    def _requests(self, op: Operation) -> list[tuple[int, bytes]]:
+    def _requests(self, op: Operation, watches: bool) -> list[tuple[int, bytes]]:
         if op.kind.writes:
             if op.kind is not Kind.DELETE:
                 op.data = b"%d" % next(self._values)
@@ -117,7 +123,7 @@ class Worker:
             else:
                 body = wire.text(op.key) + wire.i32(op.version)
             return [(_OPCODES[op.kind], body)]
-        read = (wire.GET_DATA, wire.read_body(op.key))
+        read = (wire.GET_DATA, wire.read_body(op.key, watches))
         if op.kind is Kind.READ:
             barrier = wire.text(f"{BARRIERS}/{self.client.number}") + wire.text(b"") + wire.i32(-1)
             return [(wire.SET_DATA, barrier), read]

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from compat.faults import checks, logs
-from compat.faults.history import BAD_VERSION, NO_NODE, OK, History, Kind, Operation, SessionRecord
+from compat.faults.history import (
+    BAD_VERSION,
+    NO_NODE,
+    OK,
+    History,
+    Kind,
+    Operation,
+    SessionRecord,
+    WatchRecord,
+)
 from zkpy import opcodes
 from zkpy.tree.txns import (
     CloseSession,
@@ -53,6 +62,9 @@ class World:
         self.gone = self.done(Kind.PLAIN, 21, 6, 15, error=NO_NODE)
         for op in self.history.operations:
             self.session.answers.append((op.invoked, op.completed, op.zxid, "member 1"))
+        self.watch = WatchRecord(KEY, at(3), begin=1, fired=1, kind=3)
+        self.later = WatchRecord(KEY, at(5), begin=4, fired=4, kind=2)
+        self.session.watches += [self.watch, self.later, WatchRecord(KEY, at(7), begin=6)]
 
     def log_txn(self, zxid: int, cxid: int, txn: Txn, session: int = SESSION, time_ms: int = 0) -> None:
         header = TxnHeader(session, cxid, 1 << 32 | zxid, time_ms)
@@ -77,6 +89,7 @@ class World:
             *checks.sessions_live(self.history, log, slack_s=1.0),
             *checks.expiry_is_true(self.history, log),
             *checks.ephemerals_are_gone(self.history, log),
+            *checks.watches_fire(self.history, log),
         ]
 
 
@@ -187,6 +200,26 @@ def create_what_is_there(world: World) -> None:
     world.log_txn(5, 4, create(KEY, b"c", 0))
 
 
+def lose_an_event(world: World) -> None:
+    world.watch.fired = None
+
+
+def be_told_late(world: World) -> None:
+    world.later.fired = 5
+
+
+def be_told_something_else(world: World) -> None:
+    world.later.kind = 3
+
+
+def be_told_of_nothing(world: World) -> None:
+    world.watch.zxid, world.watch.begin, world.watch.fired = at(7), 6, 6
+
+
+def be_told_unasked(world: World) -> None:
+    world.session.stray.append(KEY)
+
+
 SPOILT: list[Callable[[World], None]] = [
     lose_a_write,
     lose_the_last_write,
@@ -194,6 +227,11 @@ SPOILT: list[Callable[[World], None]] = [
     do_twice,
     do_what_was_refused,
     refuse_without_a_transaction,
+    lose_an_event,
+    be_told_late,
+    be_told_something_else,
+    be_told_of_nothing,
+    be_told_unasked,
     read_stale,
     read_a_value_of_the_future,
     read_another_stat,
@@ -281,3 +319,5 @@ def test_what_was_never_committed_counts_only_where_the_others_have_a_hole() -> 
     assert at(9) in logs.merge({1: java, 2: later})[0]
     holed = {zxid: payload for zxid, payload in later.items() if zxid != at(4)}
     assert logs.merge({1: java, 2: holed}, leftovers=[1]) == (later, [])
+    assert logs.merge({1: java, 2: later}, [1], answered=[at(8)]) == (later, [])
+    assert at(9) in logs.merge({1: java, 2: later}, [1], answered=[at(3), at(9), at(5)])[0]
