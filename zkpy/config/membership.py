@@ -1,6 +1,7 @@
 """Member lists: ``server.<sid>`` values, groups and weights, in the static or in a dynamic file.
 
-Errors carry Java's sentences. Where Java only dies of an exception without a sentence, ours is our own.
+Errors carry Java's sentences, blanks that are missing in them included. Where Java only
+dies of an exception without a sentence, ours is our own.
 """
 
 from __future__ import annotations
