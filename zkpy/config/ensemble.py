@@ -7,7 +7,14 @@ from typing import Any, Final
 import attrs
 
 from zkpy.config.membership import Membership, parse_membership, parse_peer_type
-from zkpy.config.mistakes import check_addresses, check_weights
+from zkpy.config.mistakes import (
+    check_addresses,
+    check_limits,
+    check_observer_masters,
+    check_oracle,
+    check_voters,
+    check_weights,
+)
 from zkpy.config.properties import parse_properties
 from zkpy.config.reading import Reader
 from zkpy.config.settings import Config, EnsembleConfig, PeerType, ServerSpec
@@ -142,6 +149,13 @@ def _replace_members(config: Config, members: Membership, version: int) -> Confi
 
 def _check_single_values(values: dict[str, Any], reader: Reader) -> None:
     values["peer_type"] = parse_peer_type(values["peer_type"], reader.file, reader.line("peerType"))
+    port = values["observer_master_port"]
+    if port > 0xFFFF:
+        reader.warn(
+            f"observerMasterPort={port} is no port: using 0, observers follow the leader",
+            "observerMasterPort",
+        )
+        values["observer_master_port"] = 0
     if values["election_alg"] != 3:
         reader.fail(
             "Invalid electionAlg value. Only 3 is supported", "Remove the electionAlg line", "electionAlg"
@@ -200,17 +214,15 @@ def _finish(config: Config, file: str | None) -> Config:
                 "Observers w/o quorum is an invalid configuration",
                 "Add more participants, or set standaloneEnabled=false",
             )
-    elif voters <= 2:
-        warnings.append("No server failure will be tolerated. You need at least 3 servers.")
-    elif voters % 2 == 0:
-        warnings.append("Non-optimal configuration, consider an odd number of servers.")
+    else:
+        warnings += check_voters(ensemble)
     if config.is_quorum:
         warnings += check_addresses(ensemble, file)
         warnings += check_weights(ensemble, file)
-        if ensemble.init_limit_ticks == 0:
-            fail("initLimit is not set", "Add a line such as initLimit=10 to the static file", "initLimit")
-        if ensemble.sync_limit_ticks == 0:
-            fail("syncLimit is not set", "Add a line such as syncLimit=5 to the static file", "syncLimit")
+        warnings += check_oracle(config)
+        warnings += check_observer_masters(config)
+        config, doubtful = check_limits(config)
+        warnings += doubtful
         timeout = config.properties.get("zookeeper.cnxTimeout")
         if timeout is not None and parse_decimal(timeout) is None:
             fail(f'For input string: "{timeout}"', "Write cnxTimeout as a decimal number (ms)", "cnxTimeout")
