@@ -243,4 +243,6 @@ async def test_a_port_that_is_taken_keeps_nobody_from_following(
         assert masters_of(zoo) == {"h4": "h2"}
         assert (await (await zoo.members[1].client()).create("/n")).err == 0
         told = [message for message in caplog.messages if "observers cannot come" in message]
-        assert told == ["observers cannot come to this server: [Errno 98] in use: 'h1:27000'"]
+        assert told == [
+            "observers cannot come to this server, observerMasterPort=27000: cannot listen on h1:27000: in use"
+        ]

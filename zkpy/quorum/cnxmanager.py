@@ -246,11 +246,12 @@ class CnxManager:
                 tries += 1
                 where = f"{host or '*'}:{port}"
                 if tries == self._options.bind_tries:
-                    logger.error("cannot listen for elections on %s: %s", where, error)
-                    self._bind_error = error
+                    self._bind_error = OSError(error.errno, error.strerror or str(error), where)
                     self._scope.cancel()
                     await trio.sleep_forever()
-                logger.warning("cannot listen for elections on %s yet: %s", where, error)
+                logger.warning(
+                    "cannot listen for elections on %s yet: %s", where, error.strerror or error
+                )
                 await trio.sleep(self._options.bind_pause_s)
 
     # -- peers ---------------------------------------------------------------------------------------------

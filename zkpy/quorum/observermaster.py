@@ -75,7 +75,8 @@ class ObserverMaster:
                 await self._ping()
         except* OSError as group:
             for error in leaves(group):
-                logger.error("observers cannot come to this server: %s", error)
+                port = self.context.config.ensemble.observer_master_port
+                logger.error("observers cannot come to this server, observerMasterPort=%d: %s", port, error)
 
     async def _accept(self, *, task_status: trio.TaskStatus[None]) -> None:
         await self._listen(self._handle, task_status)

@@ -63,7 +63,10 @@ class QuorumPeer:
         try:
             await self._cnx.run(task_status=task_status)
         except OSError as error:
-            raise ElectionPortTaken(f"cannot listen for elections: {error}") from error
+            raise ElectionPortTaken(
+                f"cannot listen for elections on {error.filename}: {error.strerror}. Stop what uses the port,"
+                f" or give server.{self.context.sid} another address"
+            ) from error
 
     async def _one_role(self) -> None:
         context = self.context
@@ -194,9 +197,10 @@ class QuorumPeer:
         try:
             await self._network.serve(host, port, accepted, task_status=task_status)
         except OSError as error:
+            where, why = f"{host or '*'}:{port}", error.strerror or error
             if not needed:
-                raise
-            raise SteppedDown(f"cannot listen on the quorum port {host or '*'}:{port}: {error}") from error
+                raise OSError(f"cannot listen on {where}: {why}") from error
+            raise SteppedDown(f"cannot listen on the quorum port {where}: {why}") from error
 
     def _connector(self, spec: ServerSpec, port: int | None) -> Callable[[], Awaitable[Connection]]:
         """Connects to a server's quorum port, or to *port* of the same addresses."""
