@@ -128,6 +128,12 @@ def test_an_ensemble_serves_tells_how_it_is_and_leaves_nothing_behind(tmp_path: 
         assert sorted(member["role"] for member in data["members"]) == ["follower", "follower", "leader"]
         assert {member["lag"] for member in data["members"]} == {0}
 
+        for number, words in enumerate(running.members, 1):
+            log = (running.root / f"server-{number}" / "server.log").read_text().splitlines()
+            said = [line.partition("zkpy.role: ")[2] for line in log]
+            what = "leading" if words[3] == "leader" else "following server "
+            assert [line.startswith(f"server {number}: {what}") for line in said if line] == [True]
+
         pids = running.pids()
         assert len(pids) == 3
         assert running.end(signal.SIGINT) == (0, "")
@@ -273,6 +279,8 @@ def test_members_that_were_changed_stay_so(tmp_path: Path) -> None:
         (["3", "--set", "tickTime=x"], 'For input string: "x"'),
         (["3", "--set", "tickTime"], "is no setting; give NAME=VALUE"),
         (["3", "--json"], "are for status"),
+        (["3", "--log-level", "loud"], "invalid choice: 'loud'"),
+        (["status", "--log-level", "info"], "status takes a directory or addresses"),
         (["status", "--port", "1"], "status takes a directory or addresses"),
         (["status", "/nowhere"], "/nowhere is neither a directory nor HOST:PORT"),
         (["status", "here:there"], "'here:there' is no address"),

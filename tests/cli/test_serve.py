@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from kazoo.client import KazooClient
 
+from zkpy.cli import main
+from zkpy.cli import serve as cli_serve
 from zkpy.cli.serve import _explain
 from zkpy.errors import CommitMismatch, ElectionPortTaken, StorageError, SyncFailed
 
@@ -185,6 +188,18 @@ def test_what_ends_a_member_has_its_own_status(
     assert capsys.readouterr().err == f"zkpy: {error}\n"
 
 
+def test_every_exit_status_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    table = (Path(__file__).parents[2] / "docs" / "serve.md").read_text("utf-8")
+    explained = {int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    statuses = {value for name, value in vars(cli_serve).items() if name.startswith("EXIT_")}
+    assert explained == statuses
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    said = capsys.readouterr().out.partition("Exit status:")[2]
+    assert {int(number) for number in re.findall(r"\b\d+\b", said)} == statuses
+    assert "docs/serve.md" in said
+
+
 def test_a_taken_election_port_ends_a_member_with_status_14(tmp_path: Path) -> None:
     (tmp_path / "myid").write_text("1\n")
     with socket.socket() as taken:
@@ -222,8 +237,11 @@ def test_a_member_whose_client_port_changes_listens_there_also_after_a_restart(t
     )
     original = config.read_text()
     line = f"server.1=127.0.0.1:{quorum_port}:{vote_port}:participant;127.0.0.1:{new}"
-    with serve(str(config), cwd=tmp_path) as (_, words):
+    with serve(str(config), cwd=tmp_path) as (process, words):
         assert words[2:4] == [f"127.0.0.1:{old}", "leader"]
+        assert process.stderr is not None
+        while "INFO  zkpy.role: server 1: leading, epoch 1" not in (said := process.stderr.readline()):
+            assert said
         client = KazooClient(f"127.0.0.1:{old}")
         client.start(timeout=10)
         text, stat = client.reconfig(line, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 
 import pytest
@@ -43,11 +44,16 @@ async def joined(zoo: Zoo, master: int, sid: int = 9, zxid: int = 0) -> ByHand:
     return observer
 
 
-async def test_observers_read_and_write_through_followers(autojump_clock: MockClock) -> None:
+async def test_observers_read_and_write_through_followers(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "zkpy.role")
     async with zoo_with_masters(4, 5).running(1, 2, 3, 4, 5) as zoo:
         await zoo.serve()
         assert zoo.leader() == 3
         followed = masters_of(zoo)
+        through = f"observing server 3 through server {followed['h4'][1:]}, epoch 1"
+        assert f"server 4: {through}" in caplog.messages
         assert followed.keys() == {"h4", "h5"}
         assert set(followed.values()) <= {"h1", "h2"}
         for sid, member in zoo.members.items():
@@ -244,5 +250,6 @@ async def test_a_port_that_is_taken_keeps_nobody_from_following(
         assert (await (await zoo.members[1].client()).create("/n")).err == 0
         told = [message for message in caplog.messages if "observers cannot come" in message]
         assert told == [
-            "observers cannot come to this server, observerMasterPort=27000: cannot listen on h1:27000: in use"
+            "observers cannot come to this server, observerMasterPort=27000:"
+            " cannot listen on h1:27000: in use"
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 
 import pytest
@@ -496,6 +497,34 @@ async def test_what_comes_inside_the_tree_and_again(autojump_clock: MockClock) -
             decode_payload(entry.payload).header.zxid for entry in member.store.dirs.entries_after(first)
         ]
         assert logged == [first + 1]
+
+
+async def test_each_member_says_once_what_it_has_become(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[str]:
+        found = sorted(r.getMessage() for r in caplog.records if r.name == "zkpy.role")
+        caplog.clear()
+        return found
+
+    caplog.set_level(logging.INFO, "zkpy.role")
+    async with Zoo(1, 2, 3, observers=(4,)).running(1, 2, 3, 4) as zoo:
+        await zoo.serve()
+        await trio.sleep(60)
+        assert told() == [
+            "server 1: following server 3, epoch 1",
+            "server 2: following server 3, epoch 1",
+            "server 3: leading, epoch 1",
+            "server 4: observing server 3, epoch 1",
+        ]
+        await zoo.kill(3)
+        await trio.sleep(10)
+        await zoo.serve(1, 2, 4)
+        assert told() == [
+            "server 1: following server 2, epoch 2",
+            "server 2: leading, epoch 2",
+            "server 4: observing server 2, epoch 2",
+        ]
 
 
 # -- ports -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from zkpy.cli.serve import LOG_LEVELS
 from zkpy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``zkpy ensemble``."""
     parser.usage = (
         "zkpy ensemble N [--dir DIR] [--keep] [--port BASE] [--observers K] [--java M]\n"
-        "                     [--set NAME=VALUE]... [-D NAME=VALUE]...\n"
+        "                     [--set NAME=VALUE]... [-D NAME=VALUE]... [--log-level LEVEL]\n"
         "       zkpy ensemble status [DIR | HOST:PORT,...] [--json]"
     )
     parser.description = (
@@ -64,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="the first M are Java servers: of ZOOKEEPER_CLASSPATH, ZOOKEEPER_HOME or ZOOKEEPER_PATH",
     )
+    _add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="with status: print it as JSON")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Options for every member."""
     parser.add_argument(
         "--set",
         dest="settings",
@@ -81,7 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a Java system property for all members",
     )
-    parser.add_argument("--json", action="store_true", help="with status: print it as JSON")
+    parser.add_argument(
+        "--log-level",
+        choices=LOG_LEVELS,
+        help="what zkpy members write to their server.log (default: warning, and who leads)",
+    )
 
 
 def _directory(text: str) -> Path:
@@ -124,6 +135,7 @@ def _status(args: argparse.Namespace) -> int:
     from zkpy.ensemble import layout, status
 
     given = [args.dir, args.port, args.observers, args.java, args.settings, args.defines, args.keep]
+    given.append(args.log_level)
     if any(option not in (None, [], False) for option in given):
         raise layout.EnsembleError("status takes a directory or addresses, and --json; nothing else")
     members = _members(args.where)
@@ -185,7 +197,7 @@ def _run(args: argparse.Namespace) -> int:
         else:
             found = _continued(args, found, size)
             layout.reserve(found.members, reserved)
-        return _serve(found, settings, defines)
+        return _serve(found, settings, defines, args.log_level)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -279,7 +291,7 @@ def _continued(args: argparse.Namespace, found: Layout, size: int) -> Layout:
     return attrs.evolve(found, members=members)
 
 
-def _serve(found: Layout, settings: dict[str, str], defines: dict[str, str]) -> int:
+def _serve(found: Layout, settings: dict[str, str], defines: dict[str, str], log_level: str | None) -> int:
     """Start the members and stay until the end."""
     from zkpy.ensemble import java, layout, processes
 
@@ -291,7 +303,7 @@ def _serve(found: Layout, settings: dict[str, str], defines: dict[str, str]) -> 
             assert program is not None
             command = program.command(found, member, defines)
         else:
-            command = processes.zkpy_command(found, member, defines)
+            command = processes.zkpy_command(found, member, defines, log_level)
         servers.append(processes.Server(found, member, command))
     ensemble = processes.Processes(found, servers, _say, _complain)
 

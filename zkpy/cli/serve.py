@@ -46,6 +46,8 @@ _STATUS: Final[dict[type[Exception], int]] = {
 }
 """What ends a server with a sentence instead of a traceback."""
 
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
 COLLECT_EVERY_S: Final = 1.0
 COLLECT_AT_MOST: Final = 20_000
 
@@ -60,10 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "can connect, is 'zkpy ready HOST:PORT ...'."
     )
     parser.epilog = (
-        "Exit status: 0 after SIGTERM or SIGINT, 2 for a configuration error, 3 when the data directory "
-        f"cannot be used, {EXIT_STORAGE} when the transaction log could not be written. In an ensemble also "
-        f"{EXIT_COMMIT_MISMATCH} when the leader commits what is not here, {EXIT_SYNC_FAILED} when its "
-        f"history cannot be taken over, {EXIT_ELECTION_PORT} when the election port is taken."
+        f"Exit status: {EXIT_OK} after SIGTERM or SIGINT, {EXIT_UNEXPECTED} when stored data is damaged, "
+        f"{EXIT_CONFIG} for a configuration that cannot be used or a client port that is taken, "
+        f"{EXIT_DATA_DIR} when the data directory cannot be used, {EXIT_STORAGE} when the transaction log "
+        f"could not be written. In an ensemble also {EXIT_COMMIT_MISMATCH} when the leader commits what is "
+        f"not here, {EXIT_SYNC_FAILED} when its history cannot be taken over, {EXIT_ELECTION_PORT} when the "
+        "election port is taken. docs/serve.md says what to do."
     )
     parser.add_argument(
         "config",
@@ -87,8 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level",
         default="warning",
-        choices=["debug", "info", "warning", "error"],
-        help="default: warning",
+        choices=LOG_LEVELS,
+        help="default: warning, and in an ensemble what this server becomes",
     )
 
 
@@ -113,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level.upper(), format="%(asctime)s %(levelname)-5s %(name)s: %(message)s"
     )
+    if args.log_level == "warning":
+        logging.getLogger("zkpy.role").setLevel(logging.INFO)  # one line per election, and who leads
     try:
         config, any_port = configure(args)
     except ConfigError as error:

@@ -34,9 +34,13 @@ _PR_SET_PDEATHSIG: Final = 1
 Say = Callable[[str], None]
 
 
-def zkpy_command(layout: Layout, member: Member, defines: Mapping[str, str]) -> list[str]:
-    """The command line of a member that is a zkpy server."""
+def zkpy_command(
+    layout: Layout, member: Member, defines: Mapping[str, str], log_level: str | None = None
+) -> list[str]:
+    """The command line of a member that is a zkpy server; without *log_level* the command's own default."""
     options = [f"-D{name}={value}" for name, value in defines.items()]
+    if log_level is not None:
+        options += ["--log-level", log_level]
     return [sys.executable, "-m", "zkpy", "serve", *options, str(layout.config_file(member))]
 
 

@@ -249,9 +249,7 @@ class CnxManager:
                     self._bind_error = OSError(error.errno, error.strerror or str(error), where)
                     self._scope.cancel()
                     await trio.sleep_forever()
-                logger.warning(
-                    "cannot listen for elections on %s yet: %s", where, error.strerror or error
-                )
+                logger.warning("cannot listen for elections on %s yet: %s", where, error.strerror or error)
                 await trio.sleep(self._options.bind_pause_s)
 
     # -- peers ---------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from zkpy.quorum.stream import Connection
 from zkpy.quorum.votes import Vote
 
 logger: Final = logging.getLogger("zkpy.quorum")
+roles: Final = logging.getLogger("zkpy.role")
+"""What this server is now, for people: ``zkpy serve`` shows it also when it logs no more than warnings."""
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
@@ -78,7 +80,7 @@ class QuorumPeer:
             context.facts.observe("election_time", int((context.clock() - began) * 1000))
         try:
             if self.election.state is PeerState.LEADING:
-                self.role = leader = Leader(context, self._listen, self.election.set_epoch)
+                self.role = leader = Leader(context, self._listen, self._established)
                 self.election.on_deserted = leader.deserted
                 await leader.run()
             else:
@@ -139,7 +141,22 @@ class QuorumPeer:
         listen = None
         if port is not None and not context.is_observer:
             listen = partial(self._listen, port=port)
-        return Learner(context, master, connect, self.election.set_epoch, listen)
+        return Learner(context, master, connect, self._established, listen)
+
+    def _established(self, epoch: int) -> None:
+        """The role's work begins: leader and quorum, or leader and this learner, agree on the epoch."""
+        self.election.set_epoch(epoch)
+        sid = self.context.sid
+        leader = self.election.vote.leader
+        if not isinstance(self.role, Learner):
+            what = "leading"
+        elif not self.context.is_observer:
+            what = f"following server {leader}"
+        elif self.role.master == leader:
+            what = f"observing server {leader}"
+        else:
+            what = f"observing server {leader} through server {self.role.master}"
+        roles.info("server %d: %s, epoch %d", sid, what, epoch)
 
     async def _leave(self) -> None:
         """The role is over: what was logged counts as history, committed or not."""
