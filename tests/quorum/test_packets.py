@@ -65,6 +65,18 @@ def test_captured_packets(text: str, packet: QuorumPacket) -> None:
     assert reader.pending_bytes == 0
 
 
+def test_the_type_is_known_before_the_packet_is() -> None:
+    reader = PacketReader()
+    first, second = packets.ack_epoch(0, 0).encode(), QuorumPacket(packets.ACK, 1).encode()
+    reader.feed(first[:3])
+    assert reader.arriving is None
+    reader.feed(first[3:] + second[:4])
+    assert reader.arriving == packets.ACKEPOCH
+    assert reader.next() == packets.ack_epoch(0, 0)
+    assert reader.arriving == packets.ACK
+    assert reader.next() is None
+
+
 def test_the_generated_record_agrees() -> None:
     for text, packet in TRACE:
         record, end = records.QuorumPacket.decode(bytes.fromhex(text), 0)

@@ -10,8 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.quorum.mesh import MemoryStream, members
-from tests.quorum.rolemesh import INIT_LIMIT, TICK_S, Zoo
+from tests.quorum.rolemesh import INIT_LIMIT, SYNC_LIMIT, TICK_S, Zoo, follower_info
 from tests.quorum.test_cnxmanager import Mesh, settled
+from zkpy.quorum import packets
 from zkpy.quorum.cnxmanager import REDIAL_S, STRANGERS_LIMIT, CnxOptions
 from zkpy.quorum.notification import encode_opening
 from zkpy.quorum.strangers import (
@@ -188,6 +189,45 @@ async def test_learners_that_say_nothing_are_bounded(autojump_clock: MockClock) 
         await zoo.serve()
         await trio.sleep((INIT_LIMIT + 1) * TICK_S)
         assert len([c for c in zoo.network.connections if c.open and c.dialler == "stranger"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "within_s", "told"),
+    [
+        (b"GET ", 0.1, "type 1195725856 instead of FOLLOWERINFO or OBSERVERINFO"),
+        (b"GET / HTTP/1.1\r\n", 0.1, "type 1195725856 instead of FOLLOWERINFO or OBSERVERINFO"),
+        (pack(">i", 12), 0.1, "UPTODATE instead of FOLLOWERINFO or OBSERVERINFO"),
+        (b"\0\0\0", SYNC_LIMIT * TICK_S + 0.1, f"only 3 bytes came in {SYNC_LIMIT * TICK_S:g} s"),
+        (b"", SYNC_LIMIT * TICK_S + 0.1, None),
+    ],
+)
+async def test_who_is_no_learner_is_left_as_soon_as_that_is_known(
+    said: bytes,
+    within_s: float,
+    told: str | None,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        caplog.clear()
+        for _ in range(3):
+            learner = await zoo.learner(3)
+            await learner.stream.send_all(said)
+            await learner.closed(within_s)
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    expected = [f"the quorum connection from stranger is disconnected: {told}"]
+    assert [text for text in warned if "connection from stranger" in text] == (expected if told else [])
+
+
+async def test_a_first_packet_may_come_in_pieces(autojump_clock: MockClock) -> None:
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        learner = await zoo.learner(3)
+        for byte in follower_info(9).encode():
+            await trio.sleep(TICK_S)
+            await learner.stream.send_all(bytes([byte]))
+        await learner.until(packets.LEADERINFO)
 
 
 async def test_who_takes_nothing_is_left_in_time(autojump_clock: MockClock) -> None:

@@ -196,9 +196,10 @@ class LearnerHandler:
 
     async def _discover(self) -> None:
         master = self._master
+        kind = await self.stream.opening(master.context.sync_limit_s)
+        if kind not in (FOLLOWERINFO, OBSERVERINFO):
+            raise ProtocolError(f"{QuorumPacket(kind, 0).name} instead of FOLLOWERINFO or OBSERVERINFO")
         first = await self.stream.receive()
-        if first.type not in (FOLLOWERINFO, OBSERVERINFO):
-            raise ProtocolError(f"{first.name} instead of FOLLOWERINFO or OBSERVERINFO")
         info = decode_learner_info(first.data)
         if info.sid == master.sid:
             raise ProtocolError(f"it says it is server {info.sid}, as we are")

@@ -166,6 +166,14 @@ class PacketReader:
         """How many bytes wait; 0 at the end of a stream means that it was not cut inside a packet."""
         return len(self._arrived) - self._start
 
+    @property
+    def arriving(self) -> int | None:
+        """The type of the first packet that was not taken yet; None: fewer than its four bytes are there."""
+        if self.pending_bytes < _INT.size:
+            return None
+        kind: int = _INT.unpack_from(self._arrived, self._start)[0]
+        return kind
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes that arrived."""
         if self._start:

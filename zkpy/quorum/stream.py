@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import trio
 
+from zkpy.errors import ProtocolError
 from zkpy.quorum.network import Address
 from zkpy.quorum.packets import PacketReader, QuorumPacket
 
@@ -57,6 +58,21 @@ class PacketStream:
         """Queue bytes behind everything queued before."""
         self._out.append(data)
         self._wake.set()
+
+    async def opening(self, within_s: float) -> int:
+        """The type of the first packet, as soon as that is known; the packet is still to be received.
+
+        Raises:
+            Disconnected: the connection ended, or nothing came for *within_s* seconds.
+            ProtocolError: the type did not come as a whole in that time.
+        """
+        with trio.move_on_after(within_s):
+            while (kind := self._reader.arriving) is None:
+                self._reader.feed(await self._receive())
+            return kind
+        if arrived := self._reader.pending_bytes:
+            raise ProtocolError(f"only {arrived} bytes came in {within_s:g} s")
+        raise Disconnected(f"nothing came for {within_s:g} s")
 
     async def receive(self) -> QuorumPacket:
         """The next packet.
