@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from kazoo.client import KazooClient
 
 from zkpy.cli import main
 from zkpy.ensemble import java, layout, status
+from zkpy.errors import ConfigError
 
 FAST = ("--set", "tickTime=300", "-D", "zookeeper.fastleader.minNotificationInterval=50")
 
@@ -226,6 +229,82 @@ def test_status_counts_what_each_member_lacks() -> None:
     assert not status.Status(found.answers[::2]).healthy
 
 
+def test_an_error_in_a_file_that_is_there_names_the_file(tmp_path: Path) -> None:
+    with ExitStack() as reserved:
+        members = layout.choose_members(1, 0, 0, None, reserved)
+    found = layout.Layout(tmp_path, members)
+    layout.write(found, {}, {})
+    file = found.config_file(members[0])
+    file.write_text(file.read_text().replace("initLimit=10", "initLimit=ten"))
+    with pytest.raises(ConfigError, match=re.escape(f'{file}:2: For input string: "ten"')):
+        layout.write(found, {"syncLimit": "7"}, {})
+    with pytest.raises(layout.EnsembleError, match=r"^--set syncLimit=x: For input"):
+        layout.write(found, {"syncLimit": "x", "initLimit": "10"}, {})
+
+
+def test_warnings_about_options_are_told_with_the_option(tmp_path: Path) -> None:
+    with ExitStack() as reserved:
+        members = layout.choose_members(3, 0, 0, None, reserved)
+    found = layout.Layout(tmp_path, members)
+    told = layout.write(found, {"tickTme": "5", "snapCount": "1"}, {"zookeeper.snapCont": "1"})
+    assert told == [
+        "--set snapCount=1: snapCount=1 is less than 2: using 2",
+        "--set tickTme=5: unknown key tickTme: did you mean tickTime?",
+        "unknown property -Dzookeeper.snapCont: did you mean -Dzookeeper.snapCount?",
+    ]
+    assert layout.write(found, {}, {}) == []
+
+
+def test_followers_that_serve_observers_have_addresses_of_their_own(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = tmp_path / "root"
+    arguments = ("5", "--observers", "2", "--dir", str(root), *FAST)
+    setting = ("--set", f"observerMasterPort={port}")
+    with ensemble(*arguments, temporary=tmp_path) as before:
+        assert before.end() == (0, "")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", port))
+        taken.listen()
+        refused = subprocess.run(
+            command(*arguments, *setting), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert refused.returncode == 2
+    assert f"port {port} of server 2 at 127.0.0.2 cannot be used" in refused.stderr
+    assert f"give another port than observerMasterPort={port}" in refused.stderr
+    with ensemble(*arguments, *setting, temporary=tmp_path) as running:
+        assert running.hosts == before.hosts
+        followers = [int(words[1]) for words in running.members if words[3] == "follower"]
+        assert len(followers) == 2
+        for number in followers:
+            socket.create_connection((f"127.0.0.{number}", port), 10).close()
+        logs = "".join((root / f"server-{number}" / "server.log").read_text() for number in (4, 5))
+        assert re.search(r"observing server \d through server \d, epoch", logs)
+        assert running.end() == (0, "")
+    assert {member.peer_host for member in layout.load(root).members} == {  # type: ignore[union-attr]
+        f"127.0.0.{number}" for number in range(1, 6)
+    }
+
+
+def test_members_that_share_an_address_since_a_reconfig_cannot_all_serve_observers(tmp_path: Path) -> None:
+    with ExitStack() as reserved:
+        members = layout.choose_members(1, 0, 0, None, reserved)
+    found = layout.Layout(tmp_path, members)
+    layout.write(found, {}, {})
+    assert [member.peer_host for member in layout.apart(found).members] == ["127.0.0.1"]
+    found.config_file(members[0]).write_text("dynamicConfigFile=/x\n")
+    with pytest.raises(layout.EnsembleError, match=r"begin with a new --dir"):
+        layout.apart(found)
+
+
+def test_two_voters_need_an_oracle(tmp_path: Path) -> None:
+    arguments = ("2", "--set", "oraclePath=oracle", *FAST)
+    with ensemble(*arguments, temporary=tmp_path) as running:
+        assert sorted(words[3] for words in running.members) == ["follower", "leader"]
+        assert running.end() == (0, "")
+
+
 def test_settings_go_into_a_zoo_cfg_that_is_there_already(tmp_path: Path) -> None:
     with ExitStack() as reserved:
         members = layout.choose_members(1, 0, 0, None, reserved)
@@ -276,7 +355,13 @@ def test_members_that_were_changed_stay_so(tmp_path: Path) -> None:
         (["3", "--java", "1"], "ZOOKEEPER_CLASSPATH"),
         (["3", "--port", "65000"], "--port 65000: give 1 to"),
         (["3", "--set", "dataDir=/tmp"], "--set dataDir is not for all members"),
-        (["3", "--set", "tickTime=x"], 'For input string: "x"'),
+        (
+            ["3", "--set", "tickTime=x"],
+            'zkpy ensemble: --set tickTime=x: For input string: "x". Write tickTime',
+        ),
+        (["3", "--set", "initLimit=-1"], "--set initLimit=-1: initLimit=-1 leaves the servers no time"),
+        (["3", "--set", "group.1=1:2"], "zkpy ensemble: Server 3is not in a group. Name 3 in one"),
+        (["3", "--set", "server.4=h:1:2"], "--set server.4 is not for all members"),
         (["3", "--set", "tickTime"], "is no setting; give NAME=VALUE"),
         (["3", "--json"], "are for status"),
         (["3", "--log-level", "loud"], "invalid choice: 'loud'"),

@@ -192,11 +192,16 @@ def _run(args: argparse.Namespace) -> int:
     defines = dict(_define(text) for text in args.defines)
     with contextlib.ExitStack() as reserved, _root(args) as root, layout.locked(root):
         found = layout.load(root)
+        observers_port = layout.observers_port(settings)
         if found is None:
-            found = _new(args, root, size, reserved)
+            found = _new(args, root, size, reserved, apart=bool(observers_port))
         else:
             found = _continued(args, found, size)
+            if observers_port and len({member.peer_host for member in found.members}) == 1:
+                found = layout.apart(found)
             layout.reserve(found.members, reserved)
+        if observers_port:
+            layout.reserve_for_observers(found.members, observers_port, reserved)
         return _serve(found, settings, defines, args.log_level)
 
 
@@ -221,15 +226,15 @@ def _check(args: argparse.Namespace) -> int:
         last = 65536 - ELECTION_OFFSET - size
         raise EnsembleError(f"--port {args.port}: give 1 to {last}; the other ports are above it")
     if args.dir is None or not (args.dir / FILE).exists():
-        _check_voters(size, observers)
+        _check_voters(size, observers, oracle="oraclePath" in dict(args.settings))
     return size
 
 
-def _check_voters(size: int, observers: int) -> None:
+def _check_voters(size: int, observers: int, *, oracle: bool) -> None:
     from zkpy.ensemble.layout import EnsembleError
 
     voters = size - observers
-    if voters % 2 == 0:
+    if voters % 2 == 0 and not (oracle and voters == 2):
         less = f"{voters - 1} or " if voters > 2 else ""
         raise EnsembleError(
             f"{voters} voters bear no more failures than {voters - 1}: give {less}{voters + 1} servers"
@@ -261,12 +266,15 @@ def _root(args: argparse.Namespace) -> Iterator[Path]:
             shutil.rmtree(root, ignore_errors=True)
 
 
-def _new(args: argparse.Namespace, root: Path, size: int, reserved: contextlib.ExitStack) -> Layout:
+def _new(
+    args: argparse.Namespace, root: Path, size: int, reserved: contextlib.ExitStack, *, apart: bool
+) -> Layout:
     from zkpy.ensemble.layout import FILE, EnsembleError, Layout, choose_members
 
     if (root / "server-1").exists():
         raise EnsembleError(f"{root} has servers but no {FILE}; name another directory")
-    return Layout(root, choose_members(size, args.observers or 0, args.java or 0, args.port, reserved))
+    members = choose_members(size, args.observers or 0, args.java or 0, args.port, reserved, apart)
+    return Layout(root, members)
 
 
 def _continued(args: argparse.Namespace, found: Layout, size: int) -> Layout:
@@ -296,7 +304,8 @@ def _serve(found: Layout, settings: dict[str, str], defines: dict[str, str], log
     from zkpy.ensemble import java, layout, processes
 
     program = java.find() if any(member.java for member in found.members) else None
-    layout.write(found, settings, defines)
+    for warning in layout.write(found, settings, defines):
+        _complain(f"warning: {warning}")
     servers = []
     for member in found.members:
         if member.java:

@@ -31,6 +31,7 @@ from zkpy.config import (
     with_dynamic_config,
     with_myid,
 )
+from zkpy.errors import ConfigError
 
 HOST: Final = "127.0.0.1"
 FILE: Final = "ensemble.json"
@@ -54,6 +55,7 @@ DEFAULTS: Final = {
     "4lw.commands.whitelist": "*",
     "admin.enableServer": "false",
 }
+OBSERVERS: Final = "observerMasterPort"
 _OWN: Final = (
     "dataDir",
     "dataLogDir",
@@ -80,19 +82,23 @@ class Member:
     observer: bool
     java: bool
     host: str = HOST
+    peer_host: str = HOST
+    """Where the other servers reach it."""
 
     @property
     def address(self) -> str:
         return f"{self.host}:{self.client_port}"
 
     @property
-    def ports(self) -> tuple[int, int, int]:
-        return self.client_port, self.quorum_port, self.election_port
+    def ports(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports at which it listens."""
+        peers = self.peer_host
+        return (self.host, self.client_port), (peers, self.quorum_port), (peers, self.election_port)
 
     def line(self) -> str:
         """What follows ``server.N=``."""
         role = "observer" if self.observer else "participant"
-        return f"{self.host}:{self.quorum_port}:{self.election_port}:{role};{self.address}"
+        return f"{self.peer_host}:{self.quorum_port}:{self.election_port}:{role};{self.address}"
 
 
 @attrs.frozen
@@ -178,21 +184,30 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def choose_members(
-    size: int, observers: int, java: int, base: int | None, reserved: contextlib.ExitStack
+    size: int,
+    observers: int,
+    java: int,
+    base: int | None,
+    reserved: contextlib.ExitStack,
+    apart: bool = False,
 ) -> tuple[Member, ...]:
     """New members: the first *java* are Java servers, the last *observers* observe.
 
-    The ports are *base*, *base* + 1 and so on, or free ones. They are kept until *reserved* is closed.
-    Raises EnsembleError when one is in use.
+    The ports are *base*, *base* + 1 and so on, or free ones. They are kept until *reserved* is closed. With
+    *apart* each has a `peer_address` of its own. Raises EnsembleError when a port is in use.
     """
     members = []
     for index in range(size):
+        peer_host = peer_address(index + 1) if apart else HOST
         if base is None:
-            client, quorum, election = (reserved.enter_context(_free_port()) for _ in range(3))
+            hosts = HOST, peer_host, peer_host
+            client, quorum, election = (reserved.enter_context(_free_port(host)) for host in hosts)
         else:
             client, quorum, election = (base + index + more for more in (0, QUORUM_OFFSET, ELECTION_OFFSET))
         observer = index >= size - observers
-        members.append(Member(index + 1, client, quorum, election, observer, java=index < java))
+        members.append(
+            Member(index + 1, client, quorum, election, observer, java=index < java, peer_host=peer_host)
+        )
     if base is not None:
         reserve(members, reserved)
     return tuple(members)
@@ -204,25 +219,72 @@ def reserve(members: Sequence[Member], reserved: contextlib.ExitStack) -> None:
     Followers do so on their quorum ports when they come to lead. Raises EnsembleError when one is in use.
     """
     for member in members:
-        for port in member.ports:
-            sock = reserved.enter_context(socket.socket())
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind((member.host, port))
-            except OSError as error:
-                raise EnsembleError(
-                    f"port {port} of server {member.number} cannot be used: {error.strerror or error}; "
-                    "stop what uses it, or give another --port (with a new --dir)"
-                ) from None
+        for host, port in member.ports:
+            _keep(member, host, port, "give another --port (with a new --dir)", reserved)
+
+
+def reserve_for_observers(members: Sequence[Member], port: int, reserved: contextlib.ExitStack) -> None:
+    """The same for *port*, at which observers come to those who follow."""
+    for member in members:
+        if not member.observer:
+            _keep(member, member.peer_host, port, f"give another port than {OBSERVERS}={port}", reserved)
+
+
+def _keep(member: Member, host: str, port: int, other: str, reserved: contextlib.ExitStack) -> None:
+    sock = reserved.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        raise EnsembleError(
+            f"port {port} of server {member.number} at {host} cannot be used: {error.strerror or error};"
+            f" stop what uses it, or {other}"
+        ) from None
+
+
+def peer_address(number: int) -> str:
+    """An address of this machine for one server only: all of 127.0.0.0/8 is."""
+    return f"127.0.0.{number}"
+
+
+def observers_port(settings: Mapping[str, str]) -> int:
+    """Where followers listen for observers as *settings* say; 0: they do not."""
+    text = settings.get(OBSERVERS, "")
+    port = int(text) if text.isascii() and text.isdigit() else 0  # what is no number is refused later
+    return port if port <= 65535 else 0
+
+
+def apart(found: Layout) -> Layout:
+    """The same members, each with an address of its own for the other servers.
+
+    Raises EnsembleError when their addresses are the servers' own business already.
+    """
+    for member in found.members:
+        if "dynamicConfigFile" in _entries(found.config_file(member)):
+            raise EnsembleError(
+                f"{OBSERVERS} needs members with an address of their own, and those of {found.root} share one"
+                " since before a reconfig; begin with a new --dir"
+            )
+    members = tuple(attrs.evolve(each, peer_host=peer_address(each.number)) for each in found.members)
+    return attrs.evolve(found, members=members)
+
+
+def _entries(file: Path) -> dict[str, str]:
+    """What a zoo.cfg says; nothing when it is not there."""
+    try:
+        text = file.read_text("iso-8859-1")
+    except FileNotFoundError:
+        return {}
+    return {name: entry.value for name, entry in parse_properties(text, str(file)).items()}
 
 
 @contextlib.contextmanager
-def _free_port() -> Iterator[int]:
+def _free_port(host: str) -> Iterator[int]:
     for _ in range(200):
         port = random.randint(_FIRST_PORT, _LAST_PORT)
         with socket.socket() as sock:
             try:
-                sock.bind((HOST, port))  # not yet reusable: else two could reserve the same one
+                sock.bind((host, port))  # not yet reusable: else two could reserve the same one
             except OSError:
                 continue
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -234,21 +296,28 @@ def _free_port() -> Iterator[int]:
 def check_settings(settings: Mapping[str, str]) -> None:
     """Raise EnsembleError for a setting that is not for all members together."""
     for name in settings:
-        if name in _OWN or name.startswith(("server.", "group", "weight")):
+        if name in _OWN or name.startswith("server."):
             raise EnsembleError(f"--set {name} is not for all members: the command writes it for each itself")
 
 
-def write(layout: Layout, settings: Mapping[str, str], defines: Mapping[str, str]) -> None:
+def write(layout: Layout, settings: Mapping[str, str], defines: Mapping[str, str]) -> list[str]:
     """Make what is missing, and put *settings* into every zoo.cfg.
 
+    Returns what servers will warn of in *settings* and *defines*.
+
     Raises:
-        EnsembleError: the files cannot be written.
-        ConfigError: a setting or define that servers would refuse.
+        EnsembleError: the files cannot be written, or servers would refuse one of *settings*.
+        ConfigError: servers would refuse something else.
     """
     new = {layout.config_file(member): _config_text(layout, member, settings) for member in layout.members}
+    warnings: dict[str, None] = {}
     for member in layout.members:
         file = layout.config_file(member)
-        check(new[file], str(file), member.number, defines)
+        try:
+            config = check(new[file], str(file), member.number, defines)
+        except ConfigError as error:
+            raise _as_typed(error, new[file], file, settings) from None
+        warnings.update(dict.fromkeys(_typed_warnings(config, new[file], file, settings, defines)))
     data = {"format": FORMAT, "members": [attrs.asdict(member) for member in layout.members]}
     try:
         for member in layout.members:
@@ -258,6 +327,41 @@ def write(layout: Layout, settings: Mapping[str, str], defines: Mapping[str, str
         _replace(layout.root / FILE, json.dumps(data, indent=1) + "\n")
     except OSError as error:
         raise EnsembleError(f"cannot write {error.filename}: {error.strerror or error}") from None
+    return [*warnings]
+
+
+def _options(text: str, settings: Mapping[str, str]) -> dict[int, str]:
+    """The options of the command line that a zoo.cfg's lines come from."""
+    return {
+        entry.line: f"--set {name}={settings[name]}"
+        for name, entry in parse_properties(text, "zoo.cfg").items()
+        if name in settings
+    }
+
+
+def _as_typed(error: ConfigError, text: str, file: Path, settings: Mapping[str, str]) -> Exception:
+    """The error with the option instead of the line that it became."""
+    if error.file != str(file):
+        return error
+    option = _options(text, settings).get(error.line or 0)
+    if option is not None:
+        return EnsembleError(f"{option}: {error.why}. {error.remedy}")
+    if not file.exists():  # nobody has written that line
+        return EnsembleError(f"{error.why}. {error.remedy}")
+    return error
+
+
+def _typed_warnings(
+    config: Config, text: str, file: Path, settings: Mapping[str, str], defines: Mapping[str, str]
+) -> Iterator[str]:
+    """Warnings about what was typed; what else there is stands in the server's log."""
+    options = _options(text, settings)
+    for warning in config.warnings:
+        number, _, rest = warning.removeprefix(f"{file}:").partition(": ")
+        if number.isdecimal() and int(number) in options:
+            yield f"{options[int(number)]}: {rest}"
+        elif any(f"-D{name}" in warning for name in defines):
+            yield warning
 
 
 def check(text: str, file: str, number: int, defines: Mapping[str, str]) -> Config:
@@ -275,11 +379,12 @@ def check(text: str, file: str, number: int, defines: Mapping[str, str]) -> Conf
 def _config_text(layout: Layout, member: Member, settings: Mapping[str, str]) -> str:
     """The member's zoo.cfg: as it is, but for what has to change."""
     wanted = {**layout.settings(member), **settings}
+    file = layout.config_file(member)
     try:
-        text = layout.config_file(member).read_text("iso-8859-1")
+        text = file.read_text("iso-8859-1")
     except FileNotFoundError:
         return format_properties(DEFAULTS | wanted)
-    present = {name: entry.value for name, entry in parse_properties(text, "zoo.cfg").items()}
+    present = _entries(file)
     if "dynamicConfigFile" in present:  # the members are the servers' own business by now
         moved = ("server.", "peerType")
         wanted = {name: value for name, value in wanted.items() if not name.startswith(moved)}
