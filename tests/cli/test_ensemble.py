@@ -18,7 +18,7 @@ import pytest
 from kazoo.client import KazooClient
 
 from zkpy.cli import main
-from zkpy.ensemble import java, layout, status
+from zkpy.ensemble import java, layout
 from zkpy.errors import ConfigError
 
 FAST = ("--set", "tickTime=300", "-D", "zookeeper.fastleader.minNotificationInterval=50")
@@ -125,7 +125,10 @@ def test_an_ensemble_serves_tells_how_it_is_and_leaves_nothing_behind(tmp_path: 
             found, text = ask(temporary=tmp_path)  # the only one that runs in this temporary directory
         assert found == 0
         assert text.splitlines()[-1].endswith("3 of 3 voters serve: a quorum")
+        found, text = ask(addresses[0], temporary=tmp_path)  # the others are known from there
+        assert text.splitlines()[-1].endswith("3 of 3 voters serve: a quorum")
         found, text = ask(running.hosts, "--json", temporary=tmp_path)
+        assert ask("--json", running.hosts, temporary=tmp_path) == (found, text)
         data = json.loads(text)
         assert (found, data["healthy"]) == (0, True)
         assert sorted(member["role"] for member in data["members"]) == ["follower", "follower", "leader"]
@@ -208,25 +211,6 @@ def test_a_member_that_waits_for_the_others_ends_at_a_signal(tmp_path: Path) -> 
         process.terminate()
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == ""
-
-
-def test_status_counts_what_each_member_lacks() -> None:
-    def answer(role: str | None, zxid: int | None, observer: bool = False) -> status.Answer:
-        return status.Answer(status.Asked("h", 1, observer=observer), role=role, epoch=2, zxid=zxid)
-
-    found = status.Status(
-        (
-            answer("follower", 0x200000003),
-            answer("leader", 0x200000005),
-            answer("follower", 0x100000009),  # synchronised in epoch 2, nothing applied since
-            answer("observer", 0x200000006, observer=True),  # asked a moment later than the leader
-            answer(None, None),
-        )
-    )
-    assert [found.lag(each) for each in found.answers] == [2, 0, 5, 0, None]
-    assert (found.voters, found.serving_voters, found.healthy) == (4, 3, True)
-    assert not status.Status((found.answers[1], found.answers[4], found.answers[4])).healthy
-    assert not status.Status(found.answers[::2]).healthy
 
 
 def test_an_error_in_a_file_that_is_there_names_the_file(tmp_path: Path) -> None:
@@ -369,6 +353,10 @@ def test_members_that_were_changed_stay_so(tmp_path: Path) -> None:
         (["status", "--port", "1"], "status takes a directory or addresses"),
         (["status", "/nowhere"], "/nowhere is neither a directory nor HOST:PORT"),
         (["status", "here:there"], "'here:there' is no address"),
+        (["status", "--json", "/nowhere"], "/nowhere is neither a directory nor HOST:PORT"),
+        (["--json", "status", "/nowhere"], "/nowhere is neither a directory nor HOST:PORT"),
+        (["status", "h:1", "--json", "i:2"], "unrecognized arguments: i:2"),
+        (["3", "--keep", "5"], "unrecognized arguments: 5"),
     ],
 )
 def test_bad_usage_ends_with_status_2(

@@ -15,7 +15,10 @@ COMMANDS: Final = {
     "cleanup": "remove old snapshots and logs",
     "compare": "answer as zkpy does, and report where a real server answers differently",
 }
-"""Subcommand and what it is for; its module has ``add_arguments(parser)`` and ``run(args)``, the status."""
+"""Subcommand and what it is for; its module has ``add_arguments(parser)``, and ``run(args)`` for the status.
+
+It may have ``take_rest(args, rest)`` for arguments that argparse left over; true if it took them.
+"""
 
 
 def build_parser(argv: list[str]) -> argparse.ArgumentParser:
@@ -33,13 +36,16 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         if name == wanted:
             module = import_module(f"zkpy.cli.{name}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, take_rest=getattr(module, "take_rest", None))
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    args = build_parser(arguments).parse_args(arguments)
+    parser = build_parser(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    if rest and not (args.take_rest and args.take_rest(args, rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     status: int = args.run(args)
     return status

@@ -17,8 +17,8 @@ from zkpy.cli.serve import LOG_LEVELS
 from zkpy.errors import ConfigError
 
 if TYPE_CHECKING:
+    from zkpy.ensemble.asking import Asked
     from zkpy.ensemble.layout import Layout
-    from zkpy.ensemble.status import Asked
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -108,6 +108,14 @@ def _setting(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def take_rest(args: argparse.Namespace, rest: list[str]) -> bool:
+    """Take DIR of ``status --json DIR``: argparse has no second positional behind an option."""
+    if args.what != "status" or args.where is not None or len(rest) != 1 or rest[0].startswith("-"):
+        return False
+    (args.where,) = rest
+    return True
+
+
 def run(args: argparse.Namespace) -> int:
     """Run an ensemble, or show how one is; returns the exit status."""
     from zkpy.ensemble.layout import EnsembleError
@@ -132,7 +140,7 @@ def _say(line: str) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from zkpy.ensemble import layout, status
+    from zkpy.ensemble import asking, layout, status
 
     given = [args.dir, args.port, args.observers, args.java, args.settings, args.defines, args.keep]
     given.append(args.log_level)
@@ -142,7 +150,7 @@ def _status(args: argparse.Namespace) -> int:
 
     import trio
 
-    found = trio.run(status.ask_all, members)
+    found = status.Status(trio.run(asking.survey, members))
     if args.json:
         import json
 
@@ -153,20 +161,20 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _members(where: str | None) -> list[Asked]:
-    from zkpy.ensemble import layout, status
+    from zkpy.ensemble import asking, layout
 
     if where is None:
         root = _the_one()
     elif Path(where).is_dir():
         root = Path(where).absolute()
     elif ":" in where or "," in where:
-        return status.members_in(where)
+        return asking.members_in(where)
     else:
         raise layout.EnsembleError(f"{where} is neither a directory nor HOST:PORT,HOST:PORT,...")
     found = layout.load(root)
     if found is None:
         raise layout.EnsembleError(f"{root} is no directory of zkpy ensemble: it has no {layout.FILE}")
-    return status.members_of(found)
+    return asking.members_of(found)
 
 
 def _the_one() -> Path:

@@ -278,6 +278,14 @@ def _entries(file: Path) -> dict[str, str]:
     return {name: entry.value for name, entry in parse_properties(text, str(file)).items()}
 
 
+def has_oracle(found: Layout, member: Member) -> bool:
+    """Whether the member's zoo.cfg names an oracle."""
+    try:
+        return "oraclePath" in _entries(found.config_file(member))
+    except (OSError, ConfigError):
+        return False
+
+
 @contextlib.contextmanager
 def _free_port(host: str) -> Iterator[int]:
     for _ in range(200):

@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 import zkpy
-from zkpy.ensemble import status
+from zkpy.ensemble import asking
 from zkpy.ensemble.layout import Layout, Member
 
 START_S: Final = 120.0
@@ -110,9 +110,9 @@ class Server:
     async def _poll(self) -> None:
         """A Java server does not report anything: it is asked."""
         member = self.member
-        asked = status.Asked(member.host, member.client_port, member.number)
+        asked = asking.Asked(member.host, member.client_port, member.number)
         while not self.ready.is_set():
-            answer = (await status.ask_all([asked])).answers[0]
+            (answer,) = await asking.ask_all([asked])
             if answer.role is not None:
                 self._is_ready(answer.role)
             else:
@@ -221,7 +221,7 @@ class Processes:
             for server in self._servers:
                 await server.ready.wait()
             self._all_serve = True
-            answers = (await status.ask_all(status.members_of(self._layout))).answers
+            answers = await asking.ask_all(asking.members_of(self._layout))
         if not self._all_serve:
             for server in self._servers:
                 if not server.ready.is_set():

@@ -1,57 +1,39 @@
-"""How the members of an ensemble are, from the four-letter words that each answers for itself."""
+"""What the answers of an ensemble's members amount to: who votes, whether there is a quorum, what is odd."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import trio
 
-from zkpy.ensemble.layout import EnsembleError, Layout
+from zkpy.ensemble.asking import Answer, newest
+from zkpy.quorum.quorumconfig import QuorumConfig
+from zkpy.quorum.verifier import MajorityVerifier
 
-WAIT_S: Final = 3.0
-MOST_BYTES: Final = 1 << 20
-DEFAULT_PORT: Final = 2181
 VOTING: Final = ("leader", "follower")
-NOT_SERVING: Final = "This ZooKeeper instance is not currently serving requests"
-
-
-@attrs.frozen
-class Asked:
-    """A member to ask, and what is known about it beforehand."""
-
-    host: str
-    port: int
-    number: int | None = None
-    observer: bool | None = None
-    epoch_file: Path | None = None
-
-    @property
-    def address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@attrs.frozen
-class Answer:
-    """What a member said; *role* None: it does not serve, and *problem* says more."""
-
-    asked: Asked
-    number: int | None = None
-    role: str | None = None
-    epoch: int | None = None
-    zxid: int | None = None
-    connections: int | None = None
-    problem: str | None = None
+STANDALONE: Final = "standalone"
+VOTER: Final = "voter"
+OBSERVER: Final = "observer"
+NO_MEMBER: Final = "no member"
+UNKNOWN: Final = "-"
+ORACLE_VOTERS: Final = 2
+"""How many voters may have an oracle between them."""
 
 
 @attrs.frozen
 class Status:
-    """All answers together."""
+    """All answers together, judged by the newest configuration that a member states.
+
+    Without any, those count as members who were asked, and one of which nothing is known as a voter.
+    """
 
     answers: tuple[Answer, ...]
+
+    @property
+    def config(self) -> QuorumConfig | None:
+        """The configuration in force, as far as the answers tell."""
+        return newest(self.answers)
 
     @property
     def leader(self) -> Answer | None:
@@ -59,22 +41,50 @@ class Status:
         leaders = [answer for answer in self.answers if answer.role == "leader"]
         return max(leaders, key=lambda answer: answer.zxid or 0, default=None)
 
+    def configured(self, answer: Answer) -> str:
+        """What the configuration makes a server: `VOTER`, `OBSERVER`, `NO_MEMBER`; `UNKNOWN` who it is."""
+        config = self.config
+        if answer.role == STANDALONE:
+            return UNKNOWN if config is None else NO_MEMBER
+        if config is None:
+            observes = answer.asked.observer if answer.role is None else answer.role == OBSERVER
+            return OBSERVER if observes else VOTER
+        if answer.number is None:
+            return UNKNOWN
+        member = config.member(answer.number)
+        if member is None:
+            return NO_MEMBER
+        return OBSERVER if member.role == OBSERVER else VOTER
+
     @property
     def voters(self) -> int:
-        """Members that vote; one of which nothing is known is taken for a voter."""
-        return sum(
-            not (answer.asked.observer if answer.role is None else answer.role == "observer")
-            for answer in self.answers
-        )
+        """How many members vote."""
+        config = self.config
+        return len(self._voting()) if config is None else len(config.voters)
 
     @property
     def serving_voters(self) -> int:
-        return sum(answer.role in VOTING for answer in self.answers)
+        """How many of them lead or follow."""
+        return len(self._serving())
+
+    @property
+    def quorum(self) -> bool:
+        """Whether those that serve are enough: by number or, where there are groups, by these and weights."""
+        config = self.config
+        verifier = MajorityVerifier(range(self.voters)) if config is None else config.verifier
+        return verifier.contains_quorum(self._serving()) or self.by_oracle
+
+    @property
+    def by_oracle(self) -> bool:
+        """One of two voters leads alone, and has an oracle to allow that."""
+        return self._leads_alone() and any(answer.asked.oracle for answer in self._voting())
 
     @property
     def healthy(self) -> bool:
-        """There is a leader, and a quorum answers."""
-        return self.leader is not None and self.serving_voters > self.voters // 2
+        """There is a leader, and a quorum answers; or there is one standalone server, which serves."""
+        if len(self.answers) == 1 and self.answers[0].role == STANDALONE:
+            return True
+        return self.leader is not None and self.quorum
 
     def lag(self, answer: Answer) -> int | None:
         """Transactions that the leader has and this member has not.
@@ -85,138 +95,88 @@ class Status:
         leader = self.leader
         if leader is None or leader.zxid is None or answer.zxid is None or answer.role is None:
             return None
+        if answer.role == STANDALONE:
+            return None
         counter = leader.zxid & 0xFFFFFFFF
         if answer.zxid >> 32 != leader.zxid >> 32:
             return counter if answer.zxid < leader.zxid else 0
         return max(0, counter - (answer.zxid & 0xFFFFFFFF))
 
+    def notes(self) -> list[str]:
+        """What should not be so, or is not known."""
+        config = self.config
+        found: list[str] = []
+        served = [answer for answer in self.answers if answer.role is not None]
+        if config is None:
+            if any(answer.role != STANDALONE for answer in served):
+                found.append(
+                    "no member states the configuration (the word conf has to be allowed):"
+                    " who was asked counts as member"
+                )
+        elif self._leads_alone() and not self.by_oracle:
+            found.append(
+                "one of two voters leads alone: only an oracle can have allowed that, if there is one"
+            )
+        for answer in served:
+            if answer.role == STANDALONE and len(self.answers) > 1:
+                found.append(f"{_name(answer)} is a standalone server: it belongs to no ensemble")
+            elif config is not None and self.configured(answer) == NO_MEMBER:
+                found.append(
+                    f"{_name(answer)} serves and is not in the configuration: its vote does not count"
+                )
+            elif config is not None and answer.config is not None and answer.config.version < config.version:
+                found.append(f"{_name(answer)} still goes by configuration {answer.config.version:x}")
+        if config is not None:
+            found += _disagreement(self.answers, config)
+        return found
 
-def members_of(layout: Layout) -> list[Asked]:
-    """The members of an ensemble on this machine."""
-    return [
-        Asked(
-            member.host,
-            member.client_port,
-            member.number,
-            member.observer,
-            layout.directory(member) / "version-2" / "currentEpoch",
+    def _voting(self) -> list[Answer]:
+        return [answer for answer in self.answers if self.configured(answer) == VOTER]
+
+    def _serving(self) -> set[int]:
+        """Voters that lead or follow: their numbers, or without a configuration their places."""
+        known = self.config is not None
+        numbers = (
+            answer.number if known else at
+            for at, answer in enumerate(self._voting())
+            if answer.role in VOTING
         )
-        for member in layout.members
+        return {number for number in numbers if number is not None}
+
+    def _leads_alone(self) -> bool:
+        leader = self.leader
+        return (
+            self.voters == ORACLE_VOTERS
+            and self.serving_voters == 1
+            and leader is not None
+            and self.configured(leader) == VOTER
+        )
+
+
+def _disagreement(answers: Sequence[Answer], config: QuorumConfig) -> list[str]:
+    """Members that state others under the same version: their files differ."""
+    differing = [
+        _name(answer)
+        for answer in answers
+        if answer.config is not None
+        and answer.config.version == config.version
+        and _who(answer.config) != _who(config)
     ]
+    if not differing:
+        return []
+    return [f"{', '.join(differing)}: the configuration there lists other members; compare the server lines"]
 
 
-def members_in(hosts: str) -> list[Asked]:
-    """The members that a connect string names. Raises EnsembleError."""
-    found = []
-    for part in hosts.partition("/")[0].split(","):
-        host, colon, port = part.strip().rpartition(":")
-        if not colon or part.strip().endswith("]"):
-            host, port = part.strip(), str(DEFAULT_PORT)
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= 65535:
-            raise EnsembleError(f"{part.strip()!r} is no address; give HOST:PORT,HOST:PORT,...")
-        found.append(Asked(host, int(port)))
-    return found
-
-
-async def ask_all(members: Sequence[Asked], wait_s: float = WAIT_S) -> Status:
-    """Ask all members at the same time; each may take *wait_s* seconds."""
-    answers: dict[int, Answer] = {}
-
-    async def ask(index: int, member: Asked) -> None:
-        answers[index] = await _ask(member, wait_s)
-
-    async with trio.open_nursery() as nursery:
-        for index, member in enumerate(members):
-            nursery.start_soon(ask, index, member)
-    return Status(tuple(answers[index] for index in range(len(members))))
-
-
-async def _ask(member: Asked, wait_s: float) -> Answer:
-    number = member.number
-    try:
-        with trio.fail_after(wait_s):
-            text = await four_letters(member.host, member.port, "srvr")
-            if number is None:
-                conf = fields(await four_letters(member.host, member.port, "conf"), "=")
-                number = _number(conf.get("serverId", "")) or None
-    except trio.TooSlowError:
-        return Answer(member, number, problem=f"does not answer (nothing came in {wait_s:g} s)")
-    except OSError as error:
-        return Answer(member, number, problem=f"does not answer ({_reason(error)})")
-    except trio.BrokenResourceError:
-        return Answer(member, number, problem="does not answer (the connection broke)")
-    said = fields(text, ":")
-    zxid = _number(said.get("Zxid", ""))
-    if text.strip() == NOT_SERVING:
-        return Answer(member, number, problem="does not serve: it is looking for a leader")
-    if "Mode" not in said or zxid is None:
-        return Answer(member, number, problem=f"does not tell: {text.strip()[:80]!r}")
-    connections = _number(said.get("Connections", ""))
-    return Answer(
-        member,
-        number,
-        said["Mode"],
-        max(zxid >> 32, _stored_epoch(member.epoch_file)),
-        zxid,
-        max(0, connections - 1) if connections is not None else None,  # one is the question's own
-    )
-
-
-async def four_letters(host: str, port: int, word: str) -> str:
-    """A server's answer to a word."""
-    async with await trio.open_tcp_stream(host, port) as stream:
-        await stream.send_all(word.encode())
-        answer = bytearray()
-        async for chunk in stream:
-            answer += chunk
-            if len(answer) > MOST_BYTES:
-                break
-    return answer.decode("utf-8", "replace")
-
-
-def fields(text: str, separator: str) -> dict[str, str]:
-    """Names and values of an answer that has one pair per line."""
-    pairs = (line.partition(separator) for line in text.splitlines())
-    return {name.strip(): value.strip() for name, found, value in pairs if found}
-
-
-def _number(text: str) -> int | None:
-    try:
-        return int(text, 0)
-    except ValueError:
-        return None
-
-
-def _stored_epoch(file: Path | None) -> int:
-    """The epoch that the member has noted: after an election it is newer than its last transaction."""
-    try:
-        return int(file.read_text("ascii")) if file is not None else 0
-    except (OSError, ValueError):
-        return 0
-
-
-def _reason(error: OSError) -> str:
-    """The first cause in what trio makes of an attempt with several addresses."""
-    cause: BaseException = error
-    while True:
-        inner = cause.__cause__
-        if isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        if inner is None:
-            break
-        cause = inner
-    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
-        return os.strerror(cause.errno)  # the error's own text names the address again
-    return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or type(cause).__name__
+def _who(config: QuorumConfig) -> tuple[object, ...]:
+    return config.voters, config.observers, config.groups, config.weights
 
 
 def table(status: Status) -> str:
-    """One line per member, and one about the ensemble."""
-    head = ("id", "address", "role", "epoch", "zxid", "lag", "connections")
+    """One line per member, one about the ensemble, and what should not be so."""
+    head = ("id", "address", "configured", "role", "epoch", "zxid", "lag", "connections")
     rows: list[tuple[str, ...]] = [head]
     for answer in status.answers:
-        start = (_text(answer.number), answer.asked.address)
+        start = (_text(answer.number), answer.asked.address, status.configured(answer))
         if answer.role is None:
             rows.append((*start, answer.problem or ""))
             continue
@@ -224,32 +184,47 @@ def table(status: Status) -> str:
         zxid = f"0x{answer.zxid:x}" if answer.zxid is not None else "-"
         rows.append((*start, answer.role, _text(answer.epoch), zxid, lag, _text(answer.connections)))
     widths = [max(len(row[at]) for row in rows if len(row) == len(head)) for at in range(len(head))]
-    widths[:2] = [max(len(row[at]) for row in rows) for at in range(2)]
+    widths[:3] = [max(len(row[at]) for row in rows) for at in range(3)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)) for row in rows]
-    return "\n".join(line.rstrip() for line in (*lines, summary(status)))
+    return "\n".join(
+        line.rstrip() for line in (*lines, summary(status), *(f"note: {note}" for note in status.notes()))
+    )
 
 
 def summary(status: Status) -> str:
     """What it amounts to, in one line."""
+    if all(answer.role == STANDALONE for answer in status.answers):
+        if len(status.answers) == 1:
+            return "a standalone server, which serves; no ensemble"
+        return "standalone servers; no ensemble"
     leader = status.leader
+    config = status.config
     led = f"led by {_name(leader)}" if leader is not None else "no leader"
-    return f"{led}; {status.serving_voters} of {status.voters} voters serve: " + (
-        "a quorum" if status.serving_voters > status.voters // 2 else "no quorum"
-    )
+    of = f" of configuration {config.version:x}" if config is not None and config.version else ""
+    judged = "a quorum" if status.quorum else "no quorum"
+    if status.by_oracle:
+        judged += ", as the oracle allows"
+    elif config is not None and config.hierarchical:
+        judged += " by groups and weights"
+    return f"{led}; {status.serving_voters} of {status.voters} voters{of} serve: {judged}"
 
 
 def as_data(status: Status) -> dict[str, Any]:
     """The same for programs."""
     leader = status.leader
+    config = status.config
     return {
         "healthy": status.healthy,
         "leader": leader.asked.address if leader is not None else None,
+        "configuration": f"{config.version:x}" if config is not None else None,
         "voters": status.voters,
         "serving_voters": status.serving_voters,
+        "quorum": status.quorum,
         "members": [
             {
                 "id": answer.number,
                 "address": answer.asked.address,
+                "configured": status.configured(answer),
                 "role": answer.role,
                 "epoch": answer.epoch,
                 "zxid": f"0x{answer.zxid:x}" if answer.zxid is not None else None,
@@ -259,6 +234,7 @@ def as_data(status: Status) -> dict[str, Any]:
             }
             for answer in status.answers
         ],
+        "notes": status.notes(),
     }
 
 
