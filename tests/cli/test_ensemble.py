@@ -282,6 +282,20 @@ def test_members_that_share_an_address_since_a_reconfig_cannot_all_serve_observe
         layout.apart(found)
 
 
+def test_a_file_is_no_place_for_an_ensemble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["ensemble", "3", "--dir", str(tmp_path / "file")]) == 2
+    assert f"zkpy ensemble: {tmp_path}/file is no directory; name another one" in capsys.readouterr().err
+
+
+def test_an_early_interrupt_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zkpy.cli.ensemble.run", interrupted)
+    assert main(["ensemble", "3"]) == 130
+
+
 def test_two_voters_need_an_oracle(tmp_path: Path) -> None:
     arguments = ("2", "--set", "oraclePath=oracle", *FAST)
     with ensemble(*arguments, temporary=tmp_path) as running:

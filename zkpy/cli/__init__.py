@@ -21,6 +21,10 @@ It may have ``take_rest(args, rest)`` for arguments that argparse left over; tru
 """
 
 
+EXIT_INTERRUPTED: Final = 130
+"""As shells have it for a program that Ctrl-C ended."""
+
+
 def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     """All commands, and the options of the one that *argv* names: nothing else is loaded."""
     from zkpy import COMPATIBLE_WITH, __version__
@@ -42,6 +46,13 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:  # before the command sees to signals itself
+        return EXIT_INTERRUPTED
+
+
+def _main(argv: list[str] | None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     parser = build_parser(arguments)
     args, rest = parser.parse_known_args(arguments)

@@ -262,6 +262,8 @@ def _root(args: argparse.Namespace) -> Iterator[Path]:
     if args.dir is not None:
         try:
             args.dir.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise EnsembleError(f"{args.dir} is no directory; name another one") from None
         except OSError as error:
             raise EnsembleError(f"cannot use {args.dir}: {error.strerror or error}") from None
         yield args.dir
