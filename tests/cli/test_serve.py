@@ -218,7 +218,7 @@ def test_a_taken_election_port_ends_a_member_with_status_14(tmp_path: Path) -> N
     last = done.stderr.splitlines()[-1]
     assert last == (
         f"zkpy: cannot listen for elections on 127.0.0.1:{port}: Address already in use."
-        " Stop what uses the port, or give server.1 another address"
+        " Stop what uses the port, or change the address of server.1"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -65,9 +66,10 @@ class QuorumPeer:
         try:
             await self._cnx.run(task_status=task_status)
         except OSError as error:
+            remedy = "Stop what uses the port, or change" if error.errno == errno.EADDRINUSE else "Correct"
             raise ElectionPortTaken(
-                f"cannot listen for elections on {error.filename}: {error.strerror}. Stop what uses the port,"
-                f" or give server.{self.context.sid} another address"
+                f"cannot listen for elections on {error.filename}: {error.strerror}."
+                f" {remedy} the address of server.{self.context.sid}"
             ) from error
 
     async def _one_role(self) -> None:
