@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from zkpy.ensemble import asking
+from zkpy.ensemble import asking, layout
 from zkpy.ensemble.asking import Asked, members_in, newest, survey
 from zkpy.ensemble.layout import EnsembleError
 
@@ -154,3 +155,11 @@ async def test_connect_strings() -> None:
     ]
     with pytest.raises(EnsembleError, match=r"'b:x' is no address; give HOST:PORT"):
         members_in("a,b:x")
+
+
+async def test_the_members_of_a_directory_may_have_an_oracle(tmp_path: Path) -> None:
+    with ExitStack() as reserved:
+        found = layout.Layout(tmp_path, layout.choose_members(2, 0, 0, None, reserved))
+    assert [asked.oracle for asked in asking.members_of(found)] == [False, False]
+    layout.write(found, {"oraclePath": "oracle"}, {})
+    assert [asked.oracle for asked in asking.members_of(found)] == [True, True]
