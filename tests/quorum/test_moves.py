@@ -169,3 +169,27 @@ async def test_an_observer_that_forwards_what_a_session_asked_before_it_moved_is
         await observer.closed(1)
         assert (await client.create("/n")).err == 0
         assert b"/late" not in zoo.members[1].tree.nodes
+
+
+async def test_what_a_session_writes_elsewhere_is_not_the_outcome_of_another_kind_of_request(
+    autojump_clock: MockClock,
+) -> None:
+    """The session has left a connection open, and a request there that arrives at the leader too late."""
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[1].client()
+        send = learning(zoo, 1)._send
+        held: list[bytes] = []
+        learning(zoo, 1)._send = held.append  # type: ignore[misc]
+        client.send(wire.SET_DATA, wire.text("/n") + wire.text(b"late") + wire.i32(-1))
+        there = Peer(zoo.members[3])  # type: ignore[arg-type]
+        there.connect(session=client.peer.session_id, password=client.peer.password)
+        await settle()
+        create(MemberClient(there), "/n")
+        await settle()
+        learning(zoo, 1)._send = send  # type: ignore[misc]
+        for data in held:
+            send(data)
+        await settle()
+        assert [answer[:2] for answer in answers(client)] == [(1, -118)]
+        assert zoo.members[1].tree.nodes[b"/n"].data == b""

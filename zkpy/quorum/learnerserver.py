@@ -441,12 +441,15 @@ class LearnerServer(QuorumServer):
 
 
 def _is_outcome(committed: Request, own: Request) -> bool:
-    """Whether a transaction is what became of a local client's request, and not of the session's expiry."""
+    """Whether a transaction can be what became of a local client's request.
+
+    Not its session's expiry, and nothing of another kind, which the client has asked for elsewhere since.
+    """
     header = committed.header
     assert header is not None and committed.txn is not None
-    if own.session_id != header.client_id or own.xid != header.cxid or own.op == opcodes.SYNC:
+    if own.session_id != header.client_id or own.xid != header.cxid:
         return False
-    return own.op == opcodes.CLOSE_SESSION or committed.txn.type != opcodes.CLOSE_SESSION
+    return committed.txn.type in (own.op, opcodes.ERROR)
 
 
 def _says_moved(committed: Request) -> bool:
