@@ -26,7 +26,7 @@ from zkpy.quorum.peer import QuorumPeer
 from zkpy.quorum.quorumconfig import Configs, Oracle, QuorumConfig
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.quorum.votes import FastLeaderElection
-from zkpy.realnetwork import RealNetwork
+from zkpy.realnetwork import RealNetwork, Rounds
 from zkpy.server.service import Service
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.znode import OwnerRules
@@ -45,9 +45,11 @@ async def member(
     ready: trio.Event,
     network: Network | None = None,
     move_clients: MoveClients = lambda host, port: None,
+    rounds: Rounds | None = None,
 ) -> None:
     """Take part in the ensemble until cancelled; *ready* is set when clients are admitted for the first time.
 
+    Connections to other servers take part in *rounds* once they are in service.
     *move_clients* is told where this server's own line says that clients come, when the line has changed.
 
     Raises:
@@ -69,7 +71,7 @@ async def member(
         log.add(zxid, payload)
     configs = Configs(QuorumConfig.from_ensemble(ensemble, _oracle(config, disk)))
     files = _config_files(config, disk, configs)
-    network = network or RealNetwork(ensemble.quorum_tcp_keep_alive)
+    network = network or RealNetwork(ensemble.quorum_tcp_keep_alive, rounds)
 
     context = Context(
         sid=sid,

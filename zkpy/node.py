@@ -162,8 +162,8 @@ async def running(
                 from zkpy.member import member
 
                 assert store is not None and own_disk is not None, "a member of an ensemble needs a disk"
-                move = partial(node.move_clients, transport)
-                nursery.start_soon(member, service, store, own_disk, random, node.ready, None, move)
+                others = None, partial(node.move_clients, transport), transport
+                nursery.start_soon(member, service, store, own_disk, random, node.ready, *others)
             else:
                 nursery.start_soon(server.sync.run)
                 node.ready.set()

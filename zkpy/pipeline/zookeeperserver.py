@@ -250,6 +250,11 @@ class ZooKeeperServer:
         """A transaction gave another tree than it had to."""
         raise AssertionError(f"digest mismatch at zxid 0x{zxid:x}")
 
+    async def settle(self) -> None:
+        """A round of input that came by a task of its own was handled."""
+        self.flush()
+        await self._settle()
+
     async def _settle(self) -> None:
         while self.send_some():
             await trio.lowlevel.checkpoint()

@@ -294,24 +294,24 @@ class Learner:
     async def _follow(self) -> None:
         server = self.server
         assert server is not None
-        while True:
-            packets = await self._stream.receive_all()
-            server.now = server.clock()
-            commits: list[int] = []
-            for packet in packets:
-                if packet.type == COMMIT:
-                    if not self.context.is_observer:
-                        commits.append(packet.zxid)
-                    continue
-                if commits:
-                    self._commit(*commits)
-                    commits = []
-                self._one(packet, server)
+        await self._stream.deliver(self._packets, server.settle)
+
+    def _packets(self, packets: list[QuorumPacket]) -> None:
+        server = self.server
+        assert server is not None
+        server.now = server.clock()
+        commits: list[int] = []
+        for packet in packets:
+            if packet.type == COMMIT:
+                if not self.context.is_observer:
+                    commits.append(packet.zxid)
+                continue
             if commits:
                 self._commit(*commits)
-            server.flush()
-            while server.send_some():
-                await trio.lowlevel.checkpoint()
+                commits = []
+            self._one(packet, server)
+        if commits:
+            self._commit(*commits)
 
     def _one(self, packet: QuorumPacket, server: LearnerServer) -> None:
         kind = packet.type

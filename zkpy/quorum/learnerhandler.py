@@ -299,26 +299,25 @@ class LearnerHandler:
     # -- service -------------------------------------------------------------------------------------------
 
     async def _requests(self) -> None:
-        master = self._master
-        server = master.server
+        server = self._master.server
         assert server is not None
-        while True:
-            packets = await self.stream.receive_all()
-            self._heard = server.now = server.clock()
-            acks: list[int] = []
-            for packet in packets:
-                if packet.type == ACK:
-                    acks.append(packet.zxid)
-                    continue
-                if acks:
-                    self._acknowledged(acks)
-                    acks = []
-                self._one(packet)
+        await self.stream.deliver(self._packets, server.settle)
+
+    def _packets(self, packets: list[QuorumPacket]) -> None:
+        server = self._master.server
+        assert server is not None
+        self._heard = server.now = server.clock()
+        acks: list[int] = []
+        for packet in packets:
+            if packet.type == ACK:
+                acks.append(packet.zxid)
+                continue
             if acks:
                 self._acknowledged(acks)
-            server.flush()
-            while server.send_some():
-                await trio.lowlevel.checkpoint()
+                acks = []
+            self._one(packet)
+        if acks:
+            self._acknowledged(acks)
 
     def _one(self, packet: QuorumPacket) -> None:
         master = self._master

@@ -7,7 +7,7 @@ take its place. The real one is in ``zkpy.realnetwork``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import trio
 
@@ -37,6 +37,33 @@ class Stream(Protocol):
 
     async def aclose(self) -> None:
         """Close at once, also when the calling task is cancelled. A second call does nothing."""
+
+
+class DirectLine(Protocol):
+    """A connection that the loop which serves clients reads and writes itself, without any task."""
+
+    @property
+    def stuck_at(self) -> int | None:
+        """How many bytes the other end had taken when it took no more; None: it takes what it is sent."""
+
+    def poke(self) -> None:
+        """There is something to send: it goes at the end of the loop's round, or now when there is none."""
+
+    def close(self) -> None:
+        """Leave the connection to its owner again. A second call does nothing."""
+
+
+@runtime_checkable
+class DirectStream(Protocol):
+    """A stream that can be given to that loop."""
+
+    def direct(
+        self, out: list[bytes], received: Callable[[bytes], None], lost: Callable[[str], None]
+    ) -> DirectLine | None:
+        """From now on *received* gets what arrives, and what is in *out* is sent; *lost* is told the end.
+
+        None: there is no such loop.
+        """
 
 
 Handler: TypeAlias = Callable[[Stream], Awaitable[None]]

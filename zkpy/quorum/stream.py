@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import trio
 
 from zkpy.errors import ProtocolError
-from zkpy.quorum.network import Address
+from zkpy.quorum.network import Address, DirectLine, DirectStream
 from zkpy.quorum.packets import PacketReader, QuorumPacket
 
 CHUNK_BYTES: Final = 1 << 16
@@ -53,11 +53,19 @@ class PacketStream:
         self.timeout_s = timeout_s
         self._watched = False
         self._heard = 0.0
+        self._line: DirectLine | None = None
+        self._wants_line: trio.Event | None = None
+        self._ended: Final = trio.Event()
+        self._failure: Exception | None = None
+        self._handle: Callable[[list[QuorumPacket]], None] = lambda packets: None
 
     def send(self, data: bytes) -> None:
         """Queue bytes behind everything queued before."""
         self._out.append(data)
-        self._wake.set()
+        if self._line is None:
+            self._wake.set()
+        else:
+            self._line.poke()
 
     async def opening(self, within_s: float) -> int:
         """The type of the first packet, as soon as that is known; the packet is still to be received.
@@ -92,6 +100,57 @@ class PacketStream:
             packets.append(packet)
         return packets
 
+    async def deliver(
+        self, handle: Callable[[list[QuorumPacket]], None], settle: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Give *handle* all packets that have arrived, again and again, until cancelled.
+
+        Needs `write` beside it. *settle* is called after each time unless the connection is given to the loop
+        that serves clients, which does by itself what follows. Raises as `receive`, and what *handle* raises.
+        """
+        self._handle = handle
+        try:
+            if isinstance(self._connection, DirectStream):
+                self._wants_line = trio.Event()
+                self._wake.set()
+                await self._wants_line.wait()
+            if self._line is None:
+                while True:
+                    handle(await self.receive_all())
+                    await settle()
+            self._arrived(b"")  # what came before
+            await settle()
+            await self._ended.wait()
+        finally:
+            if self._line is not None:
+                self._line.close()
+        assert self._failure is not None
+        raise self._failure
+
+    def _arrived(self, data: bytes) -> None:
+        """Bytes from the line; what they lead to must not end the loop that serves clients."""
+        self._heard = trio.current_time()
+        reader = self._reader
+        try:
+            reader.feed(data)
+            packets = []
+            while (packet := reader.next()) is not None:
+                packets.append(packet)
+            if packets:
+                self._handle(packets)
+        except Exception as error:
+            self._fail(error)
+
+    def _lost(self, why: str) -> None:
+        self._fail(Disconnected(why))
+
+    def _fail(self, error: Exception) -> None:
+        if self._failure is None:
+            self._failure = error
+        if self._line is not None:
+            self._line.close()
+        self._ended.set()
+
     async def receive_raw(self) -> bytes:
         """Bytes that are no packets: those that arrived already, else the next ones."""
         return self._reader.rest() or await self._some()
@@ -108,8 +167,12 @@ class PacketStream:
         """
         self._watched = True
         self._heard = trio.current_time()
+        stuck: int | None = None
         while (left_s := self._heard + self.timeout_s - trio.current_time()) > 0:
-            await trio.sleep(left_s)
+            await trio.sleep(min(left_s, self.timeout_s / 2))
+            before, stuck = stuck, self._line.stuck_at if self._line is not None else None
+            if stuck is not None and stuck == before:
+                raise Disconnected(f"nothing was taken for {self.timeout_s / 2:g} s")
         raise self._silent()
 
     def _silent(self) -> Disconnected:
@@ -161,3 +224,10 @@ class PacketStream:
             self._wake = trio.Event()
             while self._out:
                 await self.flushed()
+            if self._wants_line is not None:
+                assert isinstance(self._connection, DirectStream)
+                self._line = self._connection.direct(self._out, self._arrived, self._lost)
+                self._wants_line.set()
+                self._wants_line = None
+                if self._line is not None:
+                    return

@@ -13,11 +13,12 @@ import logging
 import os
 import select
 import socket
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
 from zkpy.pipeline.sync import COMPANY
+from zkpy.pipeline.zookeeperserver import ZooKeeperServer
 from zkpy.ports import SyncReports
 from zkpy.server.cnxn import CLOSING, ClientCnxn
 from zkpy.server.service import Service
@@ -41,6 +42,25 @@ HOLD_S: Final = 0.0005
 
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
+
+
+LINES_EVERY_S: Final = 0.005
+"""How much of a round's work may go by before other servers are told what it has brought about so far."""
+
+
+class Channel(Protocol):
+    """A socket that hangs on the epoll."""
+
+    fd: int
+
+    def read(self) -> None:
+        """Read once and handle it."""
+
+    def writable(self) -> None:
+        """The socket takes more."""
+
+    def flush(self) -> None:
+        """Send what is queued, as far as the socket takes it."""
 
 
 class SocketChannel:
@@ -153,7 +173,11 @@ class SocketChannel:
 
 
 class EpollTransport:
-    """Serves the clients of *service* on listening sockets until cancelled."""
+    """Serves the clients of *service* on listening sockets until cancelled.
+
+    Connections between servers can be attached: what comes in on all kinds is handled in one round, and what
+    that brings about goes out together.
+    """
 
     def __init__(
         self,
@@ -173,7 +197,10 @@ class EpollTransport:
         self._linger: Final = linger
         self._service: Final = service
         self._keep_alive: Final = keep_alive
-        self.channels: Final[dict[int, SocketChannel]] = {}
+        self.channels: Final[dict[int, Channel]] = {}
+        self._in_round = False
+        self._queued: list[Channel] = []
+        """Attached ones with something to send."""
         self._listeners: Final = {sock.fileno(): sock for sock in listeners}
         self.epoll: Final = select.epoll()
         self._spare: socket.socket | None = socket.socket()
@@ -194,6 +221,33 @@ class EpollTransport:
             self._listeners[sock.fileno()] = sock
             self.epoll.register(sock.fileno(), _IN)
 
+    def attach(self, channel: Channel) -> None:
+        """Look after a connection to another server."""
+        self.channels[channel.fd] = channel
+        self.epoll.register(channel.fd, _IN)
+
+    def detach(self, channel: Channel) -> None:
+        """No longer; it is not closed."""
+        if self.channels.pop(channel.fd, None) is not None and not self.epoll.closed:
+            self.epoll.unregister(channel.fd)
+
+    def rearm(self, channel: Channel, *, writes: bool) -> None:
+        """Whether to wait until it takes more."""
+        if channel.fd in self.channels and not self.epoll.closed:
+            self.epoll.modify(channel.fd, _IN | _OUT if writes else _IN)
+
+    def queue(self, channel: Channel) -> None:
+        """Flush it at the end of the round, or now when there is none."""
+        if self._in_round:
+            self._queued.append(channel)
+        else:
+            channel.flush()
+
+    def _flush_lines(self) -> None:
+        queued, self._queued = self._queued, []
+        for channel in queued:
+            channel.flush()
+
     async def run(self) -> None:
         """Serve; on the way out every socket is closed."""
         service = self._service
@@ -213,13 +267,14 @@ class EpollTransport:
                     events = poll(0, 512)
                     if not events:
                         if sync.waiting:
-                            server.flush(idle=lingers)
+                            self._begin_sync(server)
                             held_since = 0.0
                         else:
                             events = self._look_longer() if lingers and not server.background else events
                             if not events:
                                 break
-                    server.now = clock()
+                    server.now = told = clock()
+                    self._in_round = True
                     for fd, mask in events:
                         channel = channels.get(fd)
                         if channel is None:
@@ -229,6 +284,9 @@ class EpollTransport:
                             channel.writable()
                         if mask & ~_OUT and channel.fd >= 0:
                             channel.read()
+                        if self._queued and clock() - told > LINES_EVERY_S:
+                            self._flush_lines()
+                            told = clock()
                     # A sync is dear: it begins when nobody has anything to add, but soon in any case.
                     waiting = sync.waiting if service.server is server else 0
                     if waiting:
@@ -241,6 +299,7 @@ class EpollTransport:
                     if gate is not None:
                         gate.start()
                     more = self.send_some()
+                    self._in_round = False
                     if more or server.now - started > YIELD_AFTER_S:
                         await trio.lowlevel.checkpoint()
                         started = clock()
@@ -248,6 +307,13 @@ class EpollTransport:
                             await trio.lowlevel.checkpoint()
         finally:
             self.close()
+
+    def _begin_sync(self, server: ZooKeeperServer) -> None:
+        """Nobody has anything to add at the moment."""
+        self._in_round = True
+        server.flush(idle=self._linger)
+        self._flush_lines()
+        self._in_round = False
 
     def _look_longer(self) -> list[tuple[int, int]]:
         """Wait a moment for events without the event loop: look again during a sync, then sleep."""
@@ -261,6 +327,8 @@ class EpollTransport:
 
     def send_some(self) -> bool:
         """Send the output of a bounded number of connections; says whether more have some."""
+        if self._queued:
+            self._flush_lines()
         service = self._service
         if service.dirty or service.overdue:
             for cnxn in service.next_dirty():
