@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
+from tests.simulation.history import Violation
 from tests.simulation.run import run
-from tests.simulation.world import Violation
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
 from zkpy.quorum import learner

@@ -10,6 +10,7 @@ from math import inf
 
 import trio
 
+from tests.simulation.pauses import HOST
 from zkpy.quorum.network import Address, Handler
 
 _FOR_EVER = 1e9
@@ -33,6 +34,11 @@ class Pipe:
         self._segments.append((self._latest, data))
         self.wake()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing arrives for the time being, not even that the other end is gone."""
+        return self._world.is_cut(*self._way)
+
     def wake(self) -> None:
         """Something is different: look again."""
         self._changed.set()
@@ -43,7 +49,7 @@ class Pipe:
             if self.broken:
                 raise trio.BrokenResourceError("reset")
             due = inf
-            if self._segments and not self._world.is_cut(*self._way):
+            if self._segments and not self.is_cut:
                 due = self._segments[0][0]
                 if due <= trio.current_time():
                     return self._take(limit)
@@ -64,15 +70,16 @@ class SimStream:
         self._out = out
         self._back = back
         self._closed = False
+        self._broken = False
         self.peer = peer
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise trio.ClosedResourceError
-        if self._out.broken:
+        if self._broken or (self._out.broken and not self._back.is_cut):
             raise trio.BrokenResourceError("reset")
-        if data:
+        if data and not self._out.broken:
             self._out.put(bytes(data))
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -89,12 +96,19 @@ class SimStream:
             self._back.wake()
         await trio.lowlevel.checkpoint()
 
+    def reset(self) -> None:
+        """This end breaks, and the other does not notice."""
+        self._broken = True
+        self._back.broken = True
+        self._back.wake()
+
 
 class Connection:
     """Both ends. What is sent to an end that is closed breaks the other, as a reset does."""
 
     def __init__(self, world: SimNetwork, dialler: str, to: Address) -> None:
         self.hosts = {dialler, to[0]}
+        self._dialler = dialler
         there, back = Pipe(world, dialler, to[0]), Pipe(world, to[0], dialler)
         self.pipes = there, back
         self.near = SimStream(there, back, to)
@@ -105,6 +119,9 @@ class Connection:
         for pipe in self.pipes:
             pipe.broken = True
             pipe.wake()
+
+    def end(self, host: str) -> SimStream:
+        return self.near if host == self._dialler else self.far
 
 
 class SimNetwork:
@@ -147,6 +164,13 @@ class SimNetwork:
                 kept.append(connection)
         self.connections = kept
 
+    def desert(self, group: set[str]) -> None:
+        """All others see their connections to this group end; the group sees nothing."""
+        for connection in self.connections:
+            outside = connection.hosts - group
+            if len(outside) == 1 and len(connection.hosts) == 2:
+                connection.end(*outside).reset()
+
 
 class HostView:
     """`zkpy.quorum.network.Network` of one host."""
@@ -167,7 +191,7 @@ class HostView:
         connection = Connection(world, self._name, (host, port))
         world.connections.append(connection)
         nursery, handler = listener
-        nursery.start_soon(_serve_one, handler, connection.far)
+        nursery.start_soon(_serve_one, host, handler, connection.far)
         return connection.near
 
     async def serve(
@@ -191,7 +215,8 @@ class HostView:
                 del self._world.listeners[address]
 
 
-async def _serve_one(handler: Handler, stream: SimStream) -> None:
+async def _serve_one(host: str, handler: Handler, stream: SimStream) -> None:
+    HOST.set(host)
     try:
         await handler(stream)
     finally:

@@ -14,7 +14,11 @@ from trio.testing import MockClock
 from compat import wire
 from tests.simulation.checks import check
 from tests.simulation.clients import Client
-from tests.simulation.world import KEYS, SimPeer, Violation, World, observed
+from tests.simulation.faults import Faults
+from tests.simulation.history import Violation, observed
+from tests.simulation.operator import Operator
+from tests.simulation.peers import SimPeer
+from tests.simulation.world import KEYS, World
 
 CLIENTS: Final = 4
 AFTERMATH_S: Final = 10.0
@@ -27,22 +31,8 @@ async def play(world: World, faults: int) -> str:
     """The whole run, checked; gives what there was to check."""
     with observed(world.history):
         async with world.running(*world.sids):
-            await world.serve()
-            await _prepare(world)
-            async with trio.open_nursery() as nursery:
-                for number in range(CLIENTS):
-                    nursery.start_soon(Client(world, number).run)
-                await world.faults(faults)
-                await world.all_serve()
-                await trio.sleep(AFTERMATH_S)
-                await world.all_serve()
-                world.over = True
-            await _last_writes(world)
-            await trio.sleep(SESSION_S)
-            await world.all_serve()
-            check(world)
-            if any(path.startswith(b"/e/") for path in world.members[1].tree.nodes):
-                raise Violation("ephemerals of sessions that ended")
+            with world.pauses.possible():
+                await _play(world, faults)
     history = world.history
     answered = [op for op in history.operations if op.ended is not None]
     trace = blake2b(repr((history.operations, history.faults, history.lives)).encode(), digest_size=4)
@@ -52,10 +42,36 @@ async def play(world: World, faults: int) -> str:
     )
 
 
+async def _play(world: World, faults: int) -> None:
+    await world.serve()
+    await _prepare(world)
+    async with trio.open_nursery() as nursery:
+        for number in range(CLIENTS):
+            nursery.start_soon(Client(world, number).run)
+        async with trio.open_nursery() as change:
+            if world.kind == "members":
+                change.start_soon(Operator(world).run)
+            await Faults(world).run(faults)
+            change.cancel_scope.cancel()
+        world.note("the last heal")
+        world.heal()
+        world.power_on(*sorted(world.down))
+        await world.all_serve()
+        await trio.sleep(AFTERMATH_S)
+        await world.all_serve()
+        world.over = True
+    await _last_writes(world)
+    await trio.sleep(SESSION_S)
+    await world.all_serve()
+    check(world)
+    if any(path.startswith(b"/e/") for path in world.members[1].tree.nodes):
+        raise Violation("ephemerals of sessions that ended")
+
+
 async def _prepare(world: World) -> None:
-    peer = SimPeer(world.members[1])
+    peer = world.peer(1)
     await _call(peer, wire.connect_frame())
-    for number, path in enumerate([*KEYS, "/s", "/e"]):
+    for number, path in enumerate([*KEYS, "/s", "/e", "/c"]):
         answer = await _call(peer, wire.request(number + 1, wire.CREATE, wire.create_body(path, b"")))
         if answer[12:16] != bytes(4):
             raise Violation(f"cannot create {path}: {answer!r}")
@@ -64,8 +80,8 @@ async def _prepare(world: World) -> None:
 
 async def _last_writes(world: World) -> None:
     """Through every member a write succeeds, and is seen after a sync."""
-    for sid, member in world.members.items():
-        peer = SimPeer(member)
+    for sid in world.sids:
+        peer = world.peer(sid)
         await _call(peer, wire.connect_frame())
         body = wire.create_body(f"/last-{sid}", b"")
         answer = await _call(peer, wire.request(1, wire.CREATE, body))
@@ -79,7 +95,7 @@ async def _call(peer: SimPeer, data: bytes) -> bytes:
     peer.feed(data)
     answer = await peer.frame(20)
     if answer is None:
-        raise Violation(f"no answer after all is well from server {peer.world.sid}")  # type: ignore[attr-defined]
+        raise Violation(f"no answer after all is well from server {peer.sid}")
     if not peer.response:
         peer.response = answer
     return answer

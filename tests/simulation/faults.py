@@ -1,0 +1,105 @@
+"""What goes wrong in a run, drawn from its seed."""
+
+from __future__ import annotations
+
+import trio
+
+from tests.simulation.world import World
+
+USUAL = [
+    "off",
+    "off",
+    "die",
+    "all",
+    "all",
+    "isolate",
+    "split",
+    "desert",
+    "reset",
+    "slow",
+    "disk",
+    "pause",
+    "heal",
+]
+BY_KIND = {
+    "observers": ["slow", "slow", "slow", "reset", "off"],
+    "reads": ["desert", "desert", "desert", "pause", "heal"],
+}
+"""What is more frequent than usual."""
+
+
+class Faults:
+    """Twelve or so, some at the same time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._kinds = USUAL + BY_KIND.get(world.kind, [])
+
+    async def run(self, count: int) -> None:
+        """Then it is for the caller to have all well again."""
+        world, rng = self._world, self._world.rng
+        for _ in range(count):
+            await trio.sleep(rng.choice([0.05, 0.5, 2.0, 10.0]) * rng.random() * 2)
+            await self._one()
+            if rng.random() < 0.4:
+                world.heal()
+            for sid in sorted(world.down):
+                if rng.random() < 0.5:
+                    world.note(f"on {sid}")
+                    world.power_on(sid)
+            world.restart_ended()
+
+    async def _one(self) -> None:
+        world, rng = self._world, self._world.rng
+        victim = rng.choice([world.some_leader(), rng.choice(world.sids)])
+        kind = rng.choice(self._kinds)
+        if kind in ("off", "die"):
+            if victim not in world.down:
+                world.note(f"{kind} {victim}")
+                await world.power_off(victim)
+                if kind == "die":
+                    world.net.reset(f"h{victim}")
+        elif kind == "all":
+            moment = rng.choice(["answer", "answer", "leader"])
+            await world.history.wait_for(moment, 2.0)
+            world.note(f"all off at the next {moment}")
+            await world.power_off(*world.sids)
+            await trio.sleep(rng.random())
+            world.power_on(*sorted(world.down))
+        elif kind == "heal":
+            world.note("heal")
+            world.heal()
+        elif kind in ("isolate", "split", "desert", "reset"):
+            self._part(kind, victim)
+        else:
+            self._slow_down(kind, victim)
+
+    def _part(self, kind: str, victim: int) -> None:
+        world, rng = self._world, self._world.rng
+        if kind == "isolate":
+            ways = rng.choice(["in", "out", "both", "both"])
+            world.note(f"isolate {victim} {ways}")
+            world.isolate(victim, ways)
+        elif kind == "reset":
+            other = rng.choice(world.sids)
+            world.note(f"reset {victim} {other}")
+            world.net.reset(f"h{victim}", f"h{other}")
+        else:
+            group = set(rng.sample(world.sids, rng.randrange(1, len(world.sids))))
+            if kind == "desert":
+                group = {
+                    world.some_leader(),
+                    *rng.sample(world.sids, rng.randrange(0, len(world.sids) // 2 + 1)),
+                }
+            world.note(f"{kind} {sorted(group)}")
+            (world.split if kind == "split" else world.desert)(group)
+
+    def _slow_down(self, kind: str, victim: int) -> None:
+        world, rng = self._world, self._world.rng
+        world.note(f"{kind} {victim}")
+        if kind == "slow":
+            world.net.slow[f"h{victim}"] = rng.choice([0.05, 0.5, 3.0])
+        elif kind == "disk":
+            world.power(victim).slow_s = rng.choice([0.01, 0.1, 2.0, 8.0])
+        elif victim not in world.down:
+            world.pauses.pause(f"h{victim}")
