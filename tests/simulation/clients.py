@@ -16,7 +16,7 @@ from tests.simulation.watching import Watching
 from tests.simulation.world import KEYS, World
 
 ANSWER_LIMIT_S: Final = 20.0
-GHOST_LIMIT_S: Final = 3.0
+GHOST_LIMIT_S: Final = 1.0
 WRITER: Final = [
     "set",
     "set",
@@ -31,6 +31,7 @@ WRITER: Final = [
     "drop",
     "list",
 ]
+ONE: Final = ["set", "create", "claim", "drop"]
 READER: Final = ["get", "get", "sync", "list"]
 SESSION_OVER: Final = (-112, -118)
 
@@ -62,12 +63,9 @@ class Client:
         """How many there had been when it connected: a new one does not know where sessions are."""
 
     async def run(self) -> None:
+        in_haste = False
         while not self._world.over:
-            in_haste = False
-            if await self._connect():
-                if self._ghost is not None:
-                    await self._haunt(self._ghost)
-                in_haste = await self._work()
+            in_haste = await self._connect() and await self._work(in_haste)
             if not in_haste:
                 await trio.sleep(self._rng.random())
 
@@ -124,10 +122,16 @@ class Client:
                 )
         ghost.hang_up()
 
-    async def _work(self) -> bool:
+    async def _work(self, in_haste: bool) -> bool:
         """Whether the client left in the middle of something, and goes on elsewhere at once."""
         rng = self._rng
         kinds = READER if self._reads else WRITER
+        if not self._reads and rng.random() < 0.3:
+            return await self._leave()
+        if in_haste and not await self._do(rng.choice(ONE), rng.choice(KEYS)):
+            return False
+        if self._ghost is not None:
+            await self._haunt(self._ghost)
         owns = not self._reads and rng.random() < 0.7
         if owns and not await self._do("ephemeral", f"/e/{self._number}-{self._next()}"):
             return False
@@ -148,7 +152,7 @@ class Client:
     async def _leave(self) -> bool:
         """Go while a write is under way."""
         for _ in range(self._rng.choice([1, 1, 3])):
-            self._send(self._rng.choice(["set", "create", "claim", "drop"]), self._rng.choice(KEYS))
+            self._send(self._rng.choice(ONE), self._rng.choice(KEYS))
         await trio.sleep(self._rng.choice([0, 0.003, 0.02]))
         if self._rng.random() < 0.5:
             self._peer.hang_up()

@@ -22,7 +22,7 @@ USUAL = [
     "heal",
 ]
 BY_KIND = {
-    "observers": ["slow", "slow", "slow", "reset", "off"],
+    "observers": ["slow", "wander", "wander", "wipe", "off"],
     "reads": ["desert", "desert", "desert", "pause", "heal"],
 }
 """What is more frequent than usual."""
@@ -66,6 +66,8 @@ class Faults:
             await world.power_off(*world.sids)
             await trio.sleep(rng.random())
             world.power_on(*sorted(world.down))
+        elif kind in ("wander", "wipe"):
+            await self._to_observer(kind, rng.choice(sorted(world.config.observers)))
         elif kind == "heal":
             world.note("heal")
             world.heal()
@@ -73,6 +75,21 @@ class Faults:
             self._part(kind, victim)
         else:
             self._slow_down(kind, victim)
+
+    async def _to_observer(self, kind: str, sid: int) -> None:
+        """What voters must not do, or do not: lose all they have stored; try one master after the other."""
+        world, rng = self._world, self._world.rng
+        world.note(f"{kind} {sid}")
+        if kind == "wipe":
+            await world.power_off(sid)
+            world.wipe(sid)
+            world.power_on(sid)
+            return
+        laggard = rng.choice(sorted(world.config.voters))
+        world.net.slow[f"h{laggard}"] = rng.choice([0.5, 3.0])
+        for _ in range(rng.randrange(1, 5)):
+            await trio.sleep(rng.random() * 1.5)
+            world.net.reset(f"h{sid}")
 
     def _part(self, kind: str, victim: int) -> None:
         world, rng = self._world, self._world.rng

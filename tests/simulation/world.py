@@ -172,11 +172,16 @@ class World(Zoo):
             await self.members[sid].ended.wait()
 
     def power_on(self, *sids: int) -> None:
+        """With its disk as the failure left it."""
         for sid in sids:
             self.net.reset(f"h{sid}")
             self.power(sid).power_on()
             self.down.discard(sid)
             self.start(sid)
+
+    def wipe(self, sid: int) -> None:
+        """It has another disk, with nothing on it."""
+        self.disks[sid] = SimDisk(random.Random(self.rng.random()))
 
     def isolate(self, sid: int, ways: str) -> None:
         """Cut a member's ways: ``in``, ``out`` or ``both``."""
