@@ -209,7 +209,8 @@ def _nothing_is_older_than_what_was_answered(history: History, sure: set[int]) -
         (op.ended, op.reply.zxid) for op in writes if op.ended is not None and op.reply is not None
     )
     highest, at = 0, 0
-    for op in sorted((op for op in done if op.kind not in READS or op.at in sure), key=lambda op: op.begun):
+    seen = [op for op in done if op.kind not in READS or (op.at in sure and op.kind != "close")]
+    for op in sorted(seen, key=lambda op: op.begun):
         while at < len(ended) and ended[at][0] < op.begun:
             highest = max(highest, ended[at][1])
             at += 1

@@ -22,8 +22,8 @@ USUAL = [
     "heal",
 ]
 BY_KIND = {
-    "observers": ["slow", "wander", "wander", "wipe", "off"],
-    "reads": ["desert", "desert", "desert", "pause", "heal"],
+    "observers": ["slow", "wander", "wipe", "wipe", "off"],
+    "reads": ["desert"] * 7,
 }
 """What is more frequent than usual."""
 
@@ -71,7 +71,9 @@ class Faults:
         elif kind == "heal":
             world.note("heal")
             world.heal()
-        elif kind in ("isolate", "split", "desert", "reset"):
+        elif kind == "desert":
+            await self._desert()
+        elif kind in ("isolate", "split", "reset"):
             self._part(kind, victim)
         else:
             self._slow_down(kind, victim)
@@ -84,9 +86,11 @@ class Faults:
             await world.power_off(sid)
             world.wipe(sid)
             world.power_on(sid)
-            return
-        laggard = rng.choice(sorted(world.config.voters))
-        world.net.slow[f"h{laggard}"] = rng.choice([0.5, 3.0])
+            await trio.sleep(rng.random())
+        leader = world.some_leader()
+        laggard = rng.choice([sid for sid in sorted(world.config.voters) if sid != leader])
+        world.note(f"what {leader} sends to {laggard} is late")
+        world.net.change(lambda cuts: cuts.add((f"h{leader}", f"h{laggard}")))
         for _ in range(rng.randrange(1, 5)):
             await trio.sleep(rng.random() * 1.5)
             world.net.reset(f"h{sid}")
@@ -103,13 +107,30 @@ class Faults:
             world.net.reset(f"h{victim}", f"h{other}")
         else:
             group = set(rng.sample(world.sids, rng.randrange(1, len(world.sids))))
-            if kind == "desert":
-                group = {
-                    world.some_leader(),
-                    *rng.sample(world.sids, rng.randrange(0, len(world.sids) // 2 + 1)),
-                }
-            world.note(f"{kind} {sorted(group)}")
-            (world.split if kind == "split" else world.desert)(group)
+            world.note(f"split {sorted(group)}")
+            world.split(group)
+
+    async def _desert(self) -> None:
+        """For some seconds a leader believes that it leads, and the others have elected another one."""
+        world, rng = self._world, self._world.rng
+        if rng.random() < 0.7:
+            world.heal()
+            world.power_on(*sorted(world.down))
+            await trio.sleep(4.0 * rng.random())
+        group = self._deserted()
+        world.note(f"desert {sorted(group)}")
+        world.desert(group)
+        await trio.sleep(5.0 * rng.random())
+
+    def _deserted(self) -> set[int]:
+        """The leader and a few; often those who follow one of its followers."""
+        world, rng = self._world, self._world.rng
+        leader = world.some_leader()
+        behind = sorted(sid for sid in world.sids if world.master_of(sid) not in (None, leader))
+        if behind and rng.random() < 0.7:
+            observer = rng.choice(behind)
+            return {leader, observer, world.master_of(observer) or leader}
+        return {leader, *rng.sample(world.sids, rng.randrange(0, len(world.sids) // 2 + 1))}
 
     def _slow_down(self, kind: str, victim: int) -> None:
         world, rng = self._world, self._world.rng

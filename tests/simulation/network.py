@@ -13,8 +13,6 @@ import trio
 from tests.simulation.pauses import HOST
 from zkpy.quorum.network import Address, Handler
 
-_FOR_EVER = 1e9
-
 
 class Pipe:
     """One direction of a connection: bytes arrive in order, later, or when the way is free again."""
@@ -25,6 +23,8 @@ class Pipe:
         self._segments: deque[tuple[float, bytes]] = deque()
         self._latest = 0.0
         self._changed = trio.Event()
+        self._waiting: trio.CancelScope | None = None
+        """Who reads, until the next segment is due."""
         self.broken = False
 
     def put(self, data: bytes) -> None:
@@ -32,7 +32,8 @@ class Pipe:
         due = trio.current_time() + self._world.delay_s(*self._way)
         self._latest = max(self._latest, due)
         self._segments.append((self._latest, data))
-        self.wake()
+        if len(self._segments) == 1 and self._waiting is not None and not self.is_cut:
+            self._waiting.deadline = self._latest
 
     @property
     def is_cut(self) -> bool:
@@ -53,8 +54,9 @@ class Pipe:
                 due = self._segments[0][0]
                 if due <= trio.current_time():
                     return self._take(limit)
-            with trio.move_on_at(min(due, _FOR_EVER)):
+            with trio.CancelScope(deadline=due) as self._waiting:
                 await self._changed.wait()
+            self._waiting = None
 
     def _take(self, limit: int) -> bytes:
         due, data = self._segments.popleft()

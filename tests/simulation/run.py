@@ -21,6 +21,8 @@ from tests.simulation.peers import SimPeer
 from tests.simulation.world import KEYS, World
 
 CLIENTS: Final = 4
+READERS: Final = 3
+"""So many more where reads are what it is about."""
 AFTERMATH_S: Final = 10.0
 """By then a sync that was slow has ended, and so has the role of who owed an acknowledgement meanwhile."""
 SESSION_S: Final = 20.0
@@ -46,7 +48,7 @@ async def _play(world: World, faults: int) -> None:
     await world.serve()
     await _prepare(world)
     async with trio.open_nursery() as nursery:
-        for number in range(CLIENTS):
+        for number in range(CLIENTS + (READERS if world.kind == "reads" else 0)):
             nursery.start_soon(Client(world, number).run)
         async with trio.open_nursery() as change:
             if world.kind == "members":

@@ -36,11 +36,11 @@ class World(Zoo):
         self.seed = seed
         self.kind = KINDS[seed % len(KINDS)]
         rng = self.rng = random.Random(seed)
-        voters = rng.choice({"plain": [3, 3, 3, 5], "reads": [3, 5, 5]}.get(self.kind, [3, 3, 4, 5]))
-        observers = rng.choice({"observers": [1, 2, 3], "reads": [0, 1, 2]}.get(self.kind, [0, 0, 1]))
+        voters = rng.choice({"plain": [3, 3, 3, 5], "reads": [5]}.get(self.kind, [3, 3, 4, 5]))
+        observers = rng.choice({"observers": [1, 2, 3], "reads": [0, 1, 2, 2, 2]}.get(self.kind, [0, 0, 1]))
         spares = rng.choice([1, 2]) if self.kind == "members" else 0
         changing = self.kind == "members"
-        masters = rng.random() < {"observers": 1.0, "reads": 0.7, "members": 0.5}.get(self.kind, 0.0)
+        masters = rng.random() < {"observers": 1.0, "reads": 0.9, "members": 0.5}.get(self.kind, 0.0)
         sids = tuple(range(1, voters + 1))
         super().__init__(
             *sids,
@@ -220,6 +220,13 @@ class World(Zoo):
         """One that says it leads, else anybody."""
         leading = [sid for sid in self.sids if sid not in self.down and self.members[sid].mode == "leader"]
         return self.rng.choice(leading or self.sids)
+
+    def master_of(self, sid: int) -> int | None:
+        """Whom an observer follows."""
+        if sid in self.down or self.members[sid].mode != "observer":
+            return None
+        found = dict(self.members[sid].service.facts.gauges()).get("observer_master_id")
+        return None if found is None else int(found)
 
     def bring_up(self, sid: int) -> None:
         """Start a spare server, which is no member yet."""
