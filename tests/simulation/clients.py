@@ -15,8 +15,10 @@ from tests.simulation.peers import SimPeer, session_of
 from tests.simulation.watching import Watching
 from tests.simulation.world import KEYS, World
 
+CLIENTS: Final = 4
 ANSWER_LIMIT_S: Final = 20.0
 GHOST_LIMIT_S: Final = 1.0
+GHOST_XID: Final = 1_000_000
 WRITER: Final = [
     "set",
     "set",
@@ -33,8 +35,6 @@ WRITER: Final = [
 ]
 ONE: Final = ["set", "create", "claim", "drop"]
 READER: Final = ["get", "get", "sync", "list"]
-WRITERS: Final = 2
-"""So many where reads are what it is about: behind a write that cannot commit nothing is read."""
 SESSION_OVER: Final = (-112, -118)
 
 
@@ -45,12 +45,14 @@ class Client:
     and some then leave the connection open.
     """
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: World, number: int, *, reads: bool = False, home: int | None = None) -> None:
+        """With a *home* it connects only there."""
         self._world = world
         self._number = number
+        self._reads = reads
+        self._home = home
         rng = self._rng = random.Random(world.rng.random())
         self._restarts = rng.random() < 0.5
-        self._reads = number >= WRITERS if world.kind == "reads" else rng.random() < 0.1
         self._count = 0
         self._xid = 0
         self._session = 0
@@ -73,10 +75,10 @@ class Client:
 
     async def _connect(self) -> bool:
         world = self._world
-        serving = world.serving()
+        serving = [sid for sid in world.serving() if self._home in (None, sid)]
         if not serving:
             return False
-        if self._rng.random() < 0.2:
+        if self._rng.random() < (0.2 if self._home is None else 0.05):
             self._forget()
         self._leaders = len(world.history.leaders)
         peer = self._peer = world.peer(self._rng.choice(serving))
@@ -109,13 +111,12 @@ class Client:
 
     async def _haunt(self, ghost: SimPeer) -> None:
         """What is still sent where the session has been before must not be done."""
-        self._xid += 1
         body = wire.text(KEYS[0]) + wire.text(b"ghost-%d-%d" % (self._number, self._next())) + wire.i32(-1)
-        ghost.feed(wire.request(self._xid, wire.SET_DATA, body))
+        ghost.feed(wire.request(GHOST_XID, wire.SET_DATA, body))
         self._ghost = None
         while (frame := await ghost.frame(GHOST_LIMIT_S)) is not None:
             xid, zxid, err = unpack_from(">iqi", frame)
-            if xid == self._xid and err == 0 and len(self._world.history.leaders) == self._leaders:
+            if xid == GHOST_XID and err == 0 and len(self._world.history.leaders) == self._leaders:
                 raise Violation(
                     f"0x{self._session:x} has moved from server {ghost.sid} to server {self._peer.sid},"
                     f" and 0x{zxid:x} was written through the former"
@@ -228,3 +229,19 @@ class Client:
         self._world.history.operations.append(operation)
         self._peer.feed(wire.request(self._xid, op, body))
         return operation
+
+
+def clients(world: World) -> list[Client]:
+    """Four who go anywhere; where reads are what it is about, who reads at each server, and who writes.
+
+    Those stay where they are: behind a write that cannot commit nothing would be read, and the interesting
+    reads are those at a server that has been left behind.
+    """
+    rng = world.rng
+    if world.kind != "reads":
+        return [Client(world, number, reads=rng.random() < 0.1) for number in range(CLIENTS)]
+    found = [Client(world, sid, reads=True, home=sid) for sid in world.sids]
+    found.append(Client(world, 0, home=rng.choice(world.voters)))
+    if rng.random() < 0.4:
+        found.append(Client(world, len(found)))
+    return found

@@ -54,7 +54,7 @@ class Faults:
         victim = rng.choice([world.some_leader(), rng.choice(world.sids)])
         kind = rng.choice(self._kinds)
         if kind in ("off", "die"):
-            if victim not in world.down:
+            if not world.is_off(victim):
                 world.note(f"{kind} {victim}")
                 await world.power_off(victim)
                 if kind == "die":
@@ -65,7 +65,7 @@ class Faults:
             world.note(f"all off at the next {moment}")
             await world.power_off(*world.sids)
             await trio.sleep(rng.random())
-            world.power_on(*sorted(world.down))
+            world.power_on(*world.sids)
         elif kind in ("wander", "wipe"):
             await self._to_observer(kind, rng.choice(sorted(world.config.observers)))
         elif kind == "heal":
@@ -115,7 +115,7 @@ class Faults:
         world, rng = self._world, self._world.rng
         if rng.random() < 0.7:
             world.heal()
-            world.power_on(*sorted(world.down))
+            world.power_on(*world.sids)
             await trio.sleep(4.0 * rng.random())
         group = self._deserted()
         world.note(f"desert {sorted(group)}")
@@ -139,5 +139,5 @@ class Faults:
             world.net.slow[f"h{victim}"] = rng.choice([0.05, 0.5, 3.0])
         elif kind == "disk":
             world.power(victim).slow_s = rng.choice([0.01, 0.1, 2.0, 8.0])
-        elif victim not in world.down:
+        elif not world.is_off(victim):
             world.pauses.pause(f"h{victim}")

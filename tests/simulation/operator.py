@@ -35,7 +35,7 @@ class Operator:
                 newcomer = rng.choice(world.spares)
                 world.bring_up(newcomer)
                 with trio.move_on_after(JOIN_LIMIT_S * rng.random()):
-                    while newcomer in world.down or not world.members[newcomer].service.serving:
+                    while world.is_off(newcomer) or not world.members[newcomer].service.serving:
                         await trio.sleep(0.1)
             serving = world.serving()
             if serving:
@@ -117,7 +117,7 @@ class Operator:
         world.note(f"{again} joins again")
         if rng.random() < 0.5:
             world.net.reset(f"h{again}", f"h{leader}")
-        elif again not in world.down:
+        else:
             await world.power_off(again)
             world.power_on(again)
         if rng.random() < 0.5:

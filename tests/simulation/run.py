@@ -13,16 +13,13 @@ from trio.testing import MockClock
 
 from compat import wire
 from tests.simulation.checks import check
-from tests.simulation.clients import Client
+from tests.simulation.clients import clients
 from tests.simulation.faults import Faults
 from tests.simulation.history import Violation, observed
 from tests.simulation.operator import Operator
 from tests.simulation.peers import SimPeer
 from tests.simulation.world import KEYS, World
 
-CLIENTS: Final = 4
-READERS: Final = 3
-"""So many more where reads are what it is about."""
 AFTERMATH_S: Final = 10.0
 """By then a sync that was slow has ended, and so has the role of who owed an acknowledgement meanwhile."""
 SESSION_S: Final = 20.0
@@ -48,8 +45,8 @@ async def _play(world: World, faults: int) -> None:
     await world.serve()
     await _prepare(world)
     async with trio.open_nursery() as nursery:
-        for number in range(CLIENTS + (READERS if world.kind == "reads" else 0)):
-            nursery.start_soon(Client(world, number).run)
+        for client in clients(world):
+            nursery.start_soon(client.run)
         async with trio.open_nursery() as change:
             if world.kind == "members":
                 change.start_soon(Operator(world).run)
@@ -57,7 +54,7 @@ async def _play(world: World, faults: int) -> None:
             change.cancel_scope.cancel()
         world.note("the last heal")
         world.heal()
-        world.power_on(*sorted(world.down))
+        world.power_on(*world.sids)
         await world.all_serve()
         await trio.sleep(AFTERMATH_S)
         await world.all_serve()

@@ -60,8 +60,10 @@ class World(Zoo):
             self.file = FILE
         self.sids: tuple[int, ...] = tuple(range(1, voters + observers + 1))
         """The servers that were started at any time."""
+        self.voters = sids
+        """Those of the first configuration."""
         self.spares = list(range(voters + observers + 1, voters + observers + spares + 1))
-        self.sure = self._draw_sure(set(sids))
+        self.sure = self._draw_sure()
         """Whoever answers reads only when it is sure that they are not old."""
         self.network = SimNetwork(random.Random(rng.random()))  # type: ignore[assignment]
         everybody = (*self.sids, *self.spares)
@@ -71,19 +73,20 @@ class World(Zoo):
         self.pauses = Pauses()
         self.history = History()
         self.down: set[int] = set()
+        self._failing: set[int] = set()
         self.over = False
         if changing:
             for sid in self.sids:
                 self._write_file(sid, self.config)
         self.disks_as_usual()
 
-    def _draw_sure(self, voters: set[int]) -> set[int]:
+    def _draw_sure(self) -> set[int]:
         share = {"reads": 1.0, "members": 0.2}.get(self.kind, 0.3)
         if self.rng.random() >= share:
             return set()
         if self.kind == "members" or self.rng.random() < 0.4:
             return {*self.sids, *self.spares}
-        return voters
+        return set(self.voters)
 
     # -- what servers are started with ---------------------------------------------------------------------
 
@@ -162,18 +165,24 @@ class World(Zoo):
 
     async def power_off(self, *sids: int) -> None:
         """At once; the others hear nothing of it, not even that connections end."""
-        sids = tuple(sid for sid in sids if sid not in self.down)
-        for sid in sids:
+        failing = [sid for sid in sids if not self.is_off(sid)]
+        self._failing.update(failing)
+        for sid in failing:
             self.power(sid).power_off()
             self.pauses.resume(f"h{sid}")
             self.members[sid].scope.cancel()
-            self.down.add(sid)
-        for sid in sids:
+        for sid in failing:
             await self.members[sid].ended.wait()
+        self._failing.difference_update(failing)
+        self.down.update(failing)
+
+    def is_off(self, sid: int) -> bool:
+        """Whether it has no power, or loses it just now."""
+        return sid in self.down or sid in self._failing
 
     def power_on(self, *sids: int) -> None:
-        """With its disk as the failure left it."""
-        for sid in sids:
+        """Those that are down, with their disks as the failure left them."""
+        for sid in sorted(self.down.intersection(sids)):
             self.net.reset(f"h{sid}")
             self.power(sid).power_on()
             self.down.discard(sid)
@@ -214,16 +223,16 @@ class World(Zoo):
 
     def serving(self) -> list[int]:
         """Where clients are admitted."""
-        return [sid for sid in self.sids if sid not in self.down and self.members[sid].service.serving]
+        return [sid for sid in self.sids if not self.is_off(sid) and self.members[sid].service.serving]
 
     def some_leader(self) -> int:
         """One that says it leads, else anybody."""
-        leading = [sid for sid in self.sids if sid not in self.down and self.members[sid].mode == "leader"]
+        leading = [sid for sid in self.sids if not self.is_off(sid) and self.members[sid].mode == "leader"]
         return self.rng.choice(leading or self.sids)
 
     def master_of(self, sid: int) -> int | None:
         """Whom an observer follows."""
-        if sid in self.down or self.members[sid].mode != "observer":
+        if self.is_off(sid) or self.members[sid].mode != "observer":
             return None
         found = dict(self.members[sid].service.facts.gauges()).get("observer_master_id")
         return None if found is None else int(found)
@@ -249,8 +258,9 @@ class World(Zoo):
 
     def restart_ended(self) -> None:
         for sid, each in self.members.items():
-            if sid not in self.down and each.ended.is_set():
+            if not self.is_off(sid) and each.ended.is_set():
                 self.note(f"server {sid} ended by itself: {each.error!r}")
                 if not isinstance(each.error, OSError):
                     raise Violation(f"server {sid} gave up: {each.error!r}")
+                self.down.add(sid)
                 self.power_on(sid)
