@@ -1,4 +1,4 @@
-"""Mistakes that lose, reorder or invent transactions: the runs have to notice each.
+"""Mistakes that lose, reorder, invent or mistake transactions: the runs have to notice each.
 
 ``python -m tests.simulation.mutants [SEEDS [NAME ...]]`` prints how many seeds each one lived.
 """
@@ -12,19 +12,25 @@ from typing import Any, Final
 
 from tests.simulation.history import Violation
 from tests.simulation.run import run
+from zkpy.config.settings import ServerSpec
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
-from zkpy.quorum import learner
+from zkpy.quorum import learner, learnerserver, peer
+from zkpy.quorum.activation import Membership
 from zkpy.quorum.confirmation import Confirmation
 from zkpy.quorum.context import Context
 from zkpy.quorum.epochs import EpochAck, EpochAcks, EpochAnswer, EpochProposal, NewLeaderAcks
 from zkpy.quorum.leaderserver import LeaderServer
-from zkpy.quorum.learner import Learner
+from zkpy.quorum.learner import Learner, LeftLeader
+from zkpy.quorum.learnerhandler import LearnerHandler
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.learnersync import LearnerSync
+from zkpy.quorum.observermaster import ObserverMaster
+from zkpy.quorum.quorumconfig import Configs, QuorumConfig
 from zkpy.quorum.verifier import MajorityVerifier
 from zkpy.quorum.votes import Vote
 from zkpy.tree.datatree import DataTree
+from zkpy.tree.watches import Watches
 
 Replaced = tuple[Any, str, Any]
 SEEDS: Final = 300
@@ -124,6 +130,59 @@ def _confirm_unasked(confirmation: Confirmation, number: int, session_id: int) -
     confirmation.gate.confirmed(number)
 
 
+def _naming_last_seen(register: Callable[..., Any]) -> Callable[..., Any]:
+    def registered(handler: LearnerHandler, plan: Any) -> Any:
+        configs = handler._master.context.configs
+        committed, configs.committed = configs.committed, configs.last_seen
+        try:
+            return register(handler, plan)
+        finally:
+            configs.committed = committed
+
+    return registered
+
+
+def _never(*args: object) -> bool:
+    return False
+
+
+def _in_force_is_committed(configs: Configs) -> list[QuorumConfig]:
+    return [configs.committed]
+
+
+def _arrive_at_once(server: LearnerServer, number: int, session_id: int) -> None:
+    server._arrivals.confirmed(number)
+
+
+def _outcome_by_number(committed: Any, own: Any) -> bool:
+    return (own.session_id, own.xid) == (committed.header.client_id, committed.header.cxid)
+
+
+def _any_sync(server: LearnerServer, zxid: int) -> None:
+    waiting = server._read_syncs or server._syncs
+    if waiting:
+        waiting.popleft()()
+
+
+async def _any_history(master: ObserverMaster, sid: int, epoch: int, zxid: int) -> None:
+    """It is synchronised, whatever it has."""
+
+
+async def _no_line(membership: Membership) -> ServerSpec:
+    own = membership._context.configs.committed.member(membership._context.sid)
+    if own is None:
+        raise LeftLeader("this server is no member")
+    return own
+
+
+def _nothing(*args: object) -> None:
+    """Unchecked."""
+
+
+def _nobody(*args: object) -> tuple[()]:
+    return ()
+
+
 MUTANTS: Final[dict[str, list[Replaced]]] = {
     "half of the voters are a quorum": [(MajorityVerifier, "contains_quorum", _half)],
     "a follower acknowledges before it has synced": [
@@ -157,6 +216,28 @@ MUTANTS: Final[dict[str, list[Replaced]]] = {
     "NEWLEADER is acknowledged before the tree is stored": [(Store, "replace", _keep_nothing)],
     "quorumReads: a leader answers without asking": [(Confirmation, "_begin", _confirm_unasked)],
     "a tree that was not stored counts": [(Context, "reload", _no_reload)],
+    "who joins goes by members that are only proposed": [
+        (LearnerHandler, "_register", _naming_last_seen(LearnerHandler._register)),
+        (LearnerSync, "_is_proposal_only", _never),
+    ],
+    "a change of members commits by the old ones alone": [(Configs, "in_force", _in_force_is_committed)],
+    "a session goes on before its writes elsewhere are known": [
+        (LearnerServer, "_await_arrivals", _arrive_at_once)
+    ],
+    "an outcome is known by session and number alone": [(learnerserver, "_is_outcome", _outcome_by_number)],
+    "a session writes at an observer that it has left": [(ObserverMaster, "_check_place", _nothing)],
+    "a session keeps its connection at the observer's master": [
+        (LearnerServer, "_leave_connection", _nothing),
+        (ObserverMaster, "_check_place", _nothing),
+    ],
+    "quorumReads: any sync that is answered lets reads pass": [(LearnerServer, "synced", _any_sync)],
+    "an observer goes back to a master that lags": [(ObserverMaster, "learn_history", _any_history)],
+    "who is no member tries again at once": [
+        (Membership, "own_line", _no_line),
+        (peer, "FIRST_PAUSE_S", 0.0),
+        (peer, "LONGEST_PAUSE_S", 0.0),
+    ],
+    "nobody is told of new children": [(Watches, "trigger_child", _nobody)],
 }
 
 
