@@ -68,9 +68,10 @@ class ConfigFiles:
             logger.error("%s cannot be written: %s", self._next, error.strerror or error)
 
     def forget_seen(self) -> None:
-        """What was seen is in force, or was given up."""
+        """What was seen is in force, or was given up: it must not come back when the power fails."""
         try:
             self._disk.remove(self._next)
+            self._sync_names()
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -96,4 +97,7 @@ class ConfigFiles:
         finally:
             file.close()
         self._disk.rename(temporary, path)
-        self._disk.sync_dir_now(path.rpartition("/")[0] or "/")
+        self._sync_names()
+
+    def _sync_names(self) -> None:
+        self._disk.sync_dir_now(self._path.rpartition("/")[0] or "/")
