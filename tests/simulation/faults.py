@@ -19,6 +19,8 @@ USUAL = [
     "slow",
     "disk",
     "pause",
+    "late",
+    "late",
     "heal",
 ]
 BY_KIND = {
@@ -73,6 +75,8 @@ class Faults:
             world.heal()
         elif kind == "desert":
             await self._desert()
+        elif kind == "late":
+            await self._hold(victim)
         elif kind in ("isolate", "split", "reset"):
             self._part(kind, victim)
         else:
@@ -109,6 +113,16 @@ class Faults:
             group = set(rng.sample(world.sids, rng.randrange(1, len(world.sids))))
             world.note(f"split {sorted(group)}")
             world.split(group)
+
+    async def _hold(self, victim: int) -> None:
+        """What it sends to another one arrives late, and nobody gives up for it."""
+        world, rng = self._world, self._world.rng
+        other = rng.choice([world.some_leader(), rng.choice(world.sids)])
+        way = f"h{victim}", f"h{other}"
+        world.note(f"what {victim} sends to {other} is late")
+        world.net.change(lambda cuts: cuts.add(way))
+        await trio.sleep(2.0 * rng.random())
+        world.net.change(lambda cuts: cuts.discard(way))
 
     async def _desert(self) -> None:
         """For some seconds a leader believes that it leads, and the others have elected another one."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from tests.simulation.history import Violation
 from tests.simulation.run import run
 from zkpy.config.settings import ServerSpec
+from zkpy.persist.configfiles import ConfigFiles
 from zkpy.persist.epochfile import EpochFiles
 from zkpy.persist.store import Store
 from zkpy.quorum import learner, learnerserver, peer
@@ -26,7 +27,7 @@ from zkpy.quorum.learnerhandler import LearnerHandler
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.learnersync import LearnerSync
 from zkpy.quorum.observermaster import ObserverMaster
-from zkpy.quorum.quorumconfig import Configs, QuorumConfig
+from zkpy.quorum.quorumconfig import QuorumConfig
 from zkpy.quorum.verifier import MajorityVerifier
 from zkpy.quorum.votes import Vote
 from zkpy.tree.datatree import DataTree
@@ -146,8 +147,8 @@ def _never(*args: object) -> bool:
     return False
 
 
-def _in_force_is_committed(configs: Configs) -> list[QuorumConfig]:
-    return [configs.committed]
+def _activate_seen(membership: Membership, config: QuorumConfig) -> None:
+    membership.activate(config)
 
 
 def _arrive_at_once(server: LearnerServer, number: int, session_id: int) -> None:
@@ -220,7 +221,7 @@ MUTANTS: Final[dict[str, list[Replaced]]] = {
         (LearnerHandler, "_register", _naming_last_seen(LearnerHandler._register)),
         (LearnerSync, "_is_proposal_only", _never),
     ],
-    "a change of members commits by the old ones alone": [(Configs, "in_force", _in_force_is_committed)],
+    "members are in force as soon as they are seen": [(Membership, "see", _activate_seen)],
     "a session goes on before its writes elsewhere are known": [
         (LearnerServer, "_await_arrivals", _arrive_at_once)
     ],
@@ -231,6 +232,7 @@ MUTANTS: Final[dict[str, list[Replaced]]] = {
         (ObserverMaster, "_check_place", _nothing),
     ],
     "quorumReads: any sync that is answered lets reads pass": [(LearnerServer, "synced", _any_sync)],
+    "members that were given up come back": [(ConfigFiles, "_sync_names", _nothing)],
     "an observer goes back to a master that lags": [(ObserverMaster, "learn_history", _any_history)],
     "who is no member tries again at once": [
         (Membership, "own_line", _no_line),
