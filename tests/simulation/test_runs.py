@@ -8,7 +8,7 @@ from tests.simulation.mutants import MUTANTS, seeds_survived
 from tests.simulation.run import run
 from tests.simulation.world import KINDS
 
-SEEDS_PER_KIND = 3
+SEEDS_PER_KIND = 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
