@@ -27,9 +27,11 @@ def test_a_seed_is_played_the_same_way_every_time() -> None:
     "mistake",
     [
         "half of the voters are a quorum",
-        "a follower carries out what is not committed",
         "the accepted epoch is not stored",
         "the highest number leads, and nobody compares histories",
+        "an outcome is known by session and number alone",
+        "members are in force as soon as they are seen",
+        "nobody is told of new children",
     ],
 )
 def test_a_mistake_is_noticed(mistake: str) -> None:
