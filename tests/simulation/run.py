@@ -16,8 +16,8 @@ from tests.simulation.checks import check
 from tests.simulation.clients import clients
 from tests.simulation.faults import Faults
 from tests.simulation.history import Violation, observed
-from tests.simulation.operator import Operator
 from tests.simulation.peers import SimPeer
+from tests.simulation.reconfigs import Operator
 from tests.simulation.world import KEYS, World
 
 AFTERMATH_S: Final = 10.0
@@ -36,7 +36,7 @@ async def play(world: World, faults: int) -> str:
     answered = [op for op in history.operations if op.ended is not None]
     trace = blake2b(repr((history.operations, history.faults, history.lives)).encode(), digest_size=4)
     return (
-        f"{trace.hexdigest()} {len(answered)} of {len(history.operations)} operations answered,"
+        f"{trace.hexdigest()} {world.kind}: {len(answered)} of {len(history.operations)} operations answered,"
         f" {len(history.proposed)} proposals, {len(history.leaders)} leaders, {len(history.faults)} events"
     )
 
