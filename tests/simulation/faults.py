@@ -66,8 +66,9 @@ class Faults:
             await world.history.wait_for(moment, 2.0)
             world.note(f"all off at the next {moment}")
             await world.power_off(*world.sids)
-            await trio.sleep(rng.random())
-            world.power_on(*world.sids)
+            for sid in rng.sample(world.sids, len(world.sids)):
+                await trio.sleep(rng.choice([0.0, 0.3, 3.0]) * rng.random())
+                world.power_on(sid)
         elif kind in ("wander", "wipe"):
             await self._to_observer(kind, rng.choice(sorted(world.config.observers)))
         elif kind == "heal":
