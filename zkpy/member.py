@@ -72,7 +72,6 @@ async def member(
     configs = Configs(QuorumConfig.from_ensemble(ensemble, _oracle(config, disk)))
     files = _config_files(config, disk, configs)
     network = network or RealNetwork(ensemble.quorum_tcp_keep_alive, rounds)
-
     context = Context(
         sid=sid,
         config=config,
