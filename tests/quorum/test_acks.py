@@ -189,3 +189,18 @@ def test_the_oracle_may_change_its_mind() -> None:
     assert proposals.retry() == []
     answers[0] = True
     assert [commit.zxid - EPOCH for commit in proposals.retry()] == [1, 2]
+
+
+def test_a_run_of_acknowledgements_commits_what_they_do_one_by_one() -> None:
+    one, many = started(Configs(config(1, 2, 3))), started(Configs(config(1, 2, 3)))
+    for proposals in (one, many):
+        for counter in range(1, 6):
+            proposals.propose(EPOCH + counter, b"%d" % counter)
+    runs = ((1, [1, 3, 4, 5]), (2, [2, 3, 1, 77, 0]), (3, [2, 4]), (1, [2, 2]), (2, [5]))
+    outcome = []
+    for sid, run in runs:
+        singly = [zxid for counter in run for zxid in committed(one, sid, counter)]
+        together = [commit.zxid - EPOCH for commit in many.ack_all(sid, [EPOCH + counter for counter in run])]
+        assert together == singly
+        outcome.append(together)
+    assert outcome == [[], [1], [2, 3, 4], [], [5]]

@@ -210,3 +210,40 @@ def test_short_data_is_a_protocol_error(decode: Callable[[QuorumPacket], object]
     for data in (None, b"", b"abc"):
         with pytest.raises(ProtocolError):
             decode(QuorumPacket(packets.PING, 0, data))
+
+
+def test_runs_of_bare_packets_come_as_one_and_nothing_else_does() -> None:
+    proposal = QuorumPacket(packets.PROPOSAL, 9, b"x")
+    odd = QuorumPacket(packets.ACK, 5, b"")  # with data, if empty
+    data = (
+        packets.encode_bare(packets.ACK, [1, 2, 3])
+        + packets.encode_bare(packets.COMMIT, [4])
+        + odd.encode()
+        + packets.encode_bare(packets.PING, [6])
+        + proposal.encode()
+        + packets.encode_bare(packets.COMMIT, [7, 8])
+    )
+    whole = [
+        packets.Run(packets.ACK, [1, 2, 3]),
+        packets.Run(packets.COMMIT, [4]),
+        odd,
+        QuorumPacket(packets.PING, 6),
+        proposal,
+        packets.Run(packets.COMMIT, [7, 8]),
+    ]
+    reader = packets.PacketReader()
+    reader.feed(data)
+    assert reader.all() == whole
+    for cut in range(len(data)):  # wherever the stream is cut, the same zxids come in the same order
+        reader = packets.PacketReader()
+        reader.feed(data[:cut])
+        found = reader.all()
+        reader.feed(data[cut:])
+        found += reader.all()
+        flat = [
+            (packet.type, zxid)
+            for packet in found
+            for zxid in (packet.zxids if isinstance(packet, packets.Run) else [packet.zxid])
+        ]
+        assert flat == [(3, 1), (3, 2), (3, 3), (4, 4), (3, 5), (5, 6), (2, 9), (4, 7), (4, 8)]
+        assert reader.pending_bytes == 0

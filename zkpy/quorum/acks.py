@@ -7,6 +7,7 @@ quorum of acknowledgements. Acknowledgements are not cumulative. Commits leave i
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -109,13 +110,20 @@ class Proposals:
 
         Ignored: acks of NEWLEADER and UPTODATE, of what has committed, and of unknown zxids.
         """
-        if counter_of(zxid) == 0 or zxid <= self.last_committed:
-            return []
-        proposal = self._outstanding.get(zxid)
-        if proposal is None:
-            return []
-        proposal.acks.add(sid)
-        return self._commit_from(zxid)
+        return self.ack_all(sid, (zxid,))
+
+    def ack_all(self, sid: int, zxids: Iterable[int]) -> list[Commit]:
+        """Count a run of acknowledgements; as `ack` of each."""
+        outstanding = self._outstanding
+        first = next(iter(outstanding), -1)
+        moves = False
+        for zxid in zxids:
+            proposal = outstanding.get(zxid)  # none has the counter 0, and none of those here has committed
+            if proposal is not None:
+                proposal.acks.add(sid)
+                if zxid == first:
+                    moves = True
+        return self._commit_from(first) if moves else []
 
     def withdraw(self, sid: int) -> None:
         """A server joins anew: it may cut from its log what it has acknowledged and is not committed.

@@ -304,7 +304,9 @@ class Leader:
         if op not in FORWARDABLE:
             handler.complain(f"forwarded operation {op}, which is no write")
             return
-        frame = forwarded.body if op == opcodes.CREATE_SESSION else bytes(8) + forwarded.body
+        assert packet.data is not None
+        # As the client sent it: xid and operation stand before the body here, too.
+        frame = forwarded.body if op == opcodes.CREATE_SESSION else packet.data[8:]
         identities = packet.authinfo or ()
         request = Request(None, forwarded.session, forwarded.cxid, op, frame, identities, server.now)
         request.origin = handler.owner

@@ -138,18 +138,12 @@ class LeaderServer(QuorumServer):
         """The leader's own acknowledgements."""
         if self.ended:
             return
-        commits: list[Commit] = []
-        for request in batch:
-            assert request.header is not None
-            commits += self.proposals.ack(self._sid, request.header.zxid)
-        self._commit(commits)
+        zxids = [request.header.zxid for request in batch if request.header is not None]
+        self._commit(self.proposals.ack_all(self._sid, zxids))
 
     def acknowledged(self, sid: int, zxids: list[int]) -> None:
         """A learner has logged these proposals; what commits by that is announced in one go."""
-        commits: list[Commit] = []
-        for zxid in zxids:
-            commits += self.proposals.ack(sid, zxid)
-        self._commit(commits)
+        self._commit(self.proposals.ack_all(sid, zxids))
 
     def _commit(self, commits: list[Commit]) -> None:
         if not commits:

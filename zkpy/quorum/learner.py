@@ -37,6 +37,7 @@ from zkpy.quorum.packets import (
     SYNC,
     LearnerInfo,
     QuorumPacket,
+    Run,
     ack_epoch,
     decode_designated,
     decode_leader_info,
@@ -296,22 +297,18 @@ class Learner:
         assert server is not None
         await self._stream.deliver(self._packets, server.settle)
 
-    def _packets(self, packets: list[QuorumPacket]) -> None:
+    def _packets(self, packets: list[QuorumPacket | Run]) -> None:
         server = self.server
         assert server is not None
         server.now = server.clock()
-        commits: list[int] = []
         for packet in packets:
-            if packet.type == COMMIT:
+            if not isinstance(packet, Run):
+                self._one(packet, server)
+            elif packet.type == COMMIT:
                 if not self.context.is_observer:
-                    commits.append(packet.zxid)
-                continue
-            if commits:
-                self._commit(*commits)
-                commits = []
-            self._one(packet, server)
-        if commits:
-            self._commit(*commits)
+                    self._commit(*packet.zxids)
+            else:
+                self._one(QuorumPacket(packet.type, packet.zxids[0]), server)
 
     def _one(self, packet: QuorumPacket, server: LearnerServer) -> None:
         kind = packet.type
@@ -324,6 +321,9 @@ class Learner:
                 if text is not None:
                     self._see(text)
                 server.propose(packet.zxid, payload)
+        elif kind == COMMIT:
+            if not self.context.is_observer:
+                self._commit(packet.zxid)
         elif kind == INFORM:
             server.propose(packet.zxid, packet.data or b"")
             self._commit(packet.zxid)

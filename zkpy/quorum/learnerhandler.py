@@ -29,6 +29,7 @@ from zkpy.quorum.packets import (
     SNAP,
     UPTODATE,
     QuorumPacket,
+    Run,
     decode_ack_epoch,
     decode_learner_info,
     decode_touched,
@@ -303,21 +304,17 @@ class LearnerHandler:
         assert server is not None
         await self.stream.deliver(self._packets, server.settle)
 
-    def _packets(self, packets: list[QuorumPacket]) -> None:
+    def _packets(self, packets: list[QuorumPacket | Run]) -> None:
         server = self._master.server
         assert server is not None
         self._heard = server.now = server.clock()
-        acks: list[int] = []
         for packet in packets:
-            if packet.type == ACK:
-                acks.append(packet.zxid)
-                continue
-            if acks:
-                self._acknowledged(acks)
-                acks = []
-            self._one(packet)
-        if acks:
-            self._acknowledged(acks)
+            if not isinstance(packet, Run):
+                self._one(packet)
+            elif packet.type == ACK:
+                self._acknowledged(packet.zxids)
+            else:
+                self._one(QuorumPacket(packet.type, packet.zxids[0]))
 
     def _one(self, packet: QuorumPacket) -> None:
         master = self._master
@@ -330,6 +327,8 @@ class LearnerHandler:
             master.revalidate(self, packet)
         elif kind == REQUEST:
             master.forwarded(self, packet)
+        elif kind == ACK:
+            self._acknowledged([packet.zxid])
         else:
             raise ProtocolError(f"it sent {packet.name}, which no learner sends here")
 

@@ -22,7 +22,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from zkpy.errors import MarshallingError, ProtocolError
-from zkpy.jute.archive import read_buffer
+from zkpy.jute.archive import pack_int, read_buffer
 from zkpy.opcodes import RECONFIG
 from zkpy.quorum.packets import (
     ACK,
@@ -46,6 +46,8 @@ Txn = tuple[int, bytes]
 """(zxid, payload as it is logged and sent)."""
 
 _TXN_HEADER: Final = Struct(">qiqqi")
+_TYPE_AT: Final = _TXN_HEADER.size - 4
+_RECONFIG: Final = pack_int(RECONFIG)
 _VERSION: Final = re.compile(r"^version=([0-9a-fA-F]{1,16})\s*$", re.MULTILINE)
 
 
@@ -328,7 +330,7 @@ def reconfig_text(payload: bytes) -> str | None:
     """
     if len(payload) < _TXN_HEADER.size:
         raise ProtocolError(f"transaction of {len(payload)} bytes")
-    if _TXN_HEADER.unpack_from(payload)[4] != RECONFIG:
+    if not payload.startswith(_RECONFIG, _TYPE_AT):
         return None
     try:
         _, pos = read_buffer(payload, _TXN_HEADER.size)  # the path

@@ -12,6 +12,7 @@ arrived of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 from struct import error as struct_error
 from typing import Final, NamedTuple
@@ -87,6 +88,15 @@ _LONG: Final = Struct(">q")
 _EMPTY_TAIL: Final = NULL + NULL
 
 
+@lru_cache(maxsize=64)
+def _encoded_ids(authinfo: Authinfo) -> bytes:
+    """Clients are few, their requests many."""
+    out = [pack_int(len(authinfo))]
+    for scheme, ident in authinfo:
+        out += (ustring(scheme), ustring(ident))
+    return b"".join(out)
+
+
 class QuorumPacket:
     """One packet; equal when all fields are."""
 
@@ -112,10 +122,9 @@ class QuorumPacket:
             if data is None:
                 return _HEAD.pack(self.type, self.zxid, -1) + NULL
             return b"".join((_HEAD.pack(self.type, self.zxid, len(data)), data, NULL))
-        out = [pack_int(self.type), pack_long(self.zxid), buffer(data), pack_int(len(self.authinfo))]
-        for scheme, ident in self.authinfo:
-            out += (ustring(scheme), ustring(ident))
-        return b"".join(out)
+        return b"".join(
+            (pack_int(self.type), pack_long(self.zxid), buffer(data), _encoded_ids(self.authinfo))
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, QuorumPacket):
@@ -132,6 +141,13 @@ class QuorumPacket:
     def __repr__(self) -> str:
         size = "null" if self.data is None else f"{len(self.data)} bytes"
         return f"<{self.name} 0x{self.zxid:x} {size}>"
+
+
+class Run(NamedTuple):
+    """ACK or COMMIT packets without data, one behind the other: by far the most packets."""
+
+    type: int
+    zxids: list[int]
 
 
 def encode_proposal(zxid: int, payload: bytes) -> bytes:
@@ -222,6 +238,32 @@ class PacketReader:
         self._start = pos
         self._need = 20
         return QuorumPacket(kind, zxid, data, authinfo)
+
+    def all(self) -> list[QuorumPacket | Run]:
+        """All whole packets that have arrived. Raises as `next`."""
+        found: list[QuorumPacket | Run] = []
+        while (packet := self._run() or self.next()) is not None:
+            found.append(packet)
+        return found
+
+    def _run(self) -> Run | None:
+        arrived = self._arrived
+        start = self._start
+        count = (len(arrived) - start) // _BARE.size
+        if not count or arrived[start + 3] not in (ACK, COMMIT):
+            return None
+        zxids: list[int] = []
+        first: int = _INT.unpack_from(arrived, start)[0]
+        with memoryview(arrived) as view, view[start : start + count * _BARE.size] as whole:
+            for kind, zxid, size, ids in _BARE.iter_unpack(whole):
+                if kind != first or size != -1 or ids != -1:
+                    break
+                zxids.append(zxid)
+        if first not in (ACK, COMMIT) or not zxids:
+            return None
+        self._start = start + len(zxids) * _BARE.size
+        self._need = 20
+        return Run(first, zxids)
 
     def take(self, size: int) -> bytes:
         """Remove up to *size* raw bytes from the front: what follows a SNAP packet is no packet."""

@@ -9,7 +9,7 @@ import trio
 
 from zkpy.errors import ProtocolError
 from zkpy.quorum.network import Address, DirectLine, DirectStream
-from zkpy.quorum.packets import PacketReader, QuorumPacket
+from zkpy.quorum.packets import PacketReader, QuorumPacket, Run
 
 CHUNK_BYTES: Final = 1 << 16
 SEND_BYTES: Final = 1 << 20
@@ -57,7 +57,7 @@ class PacketStream:
         self._wants_line: trio.Event | None = None
         self._ended: Final = trio.Event()
         self._failure: Exception | None = None
-        self._handle: Callable[[list[QuorumPacket]], None] = lambda packets: None
+        self._handle: Callable[[list[QuorumPacket | Run]], None] = lambda packets: None
 
     def send(self, data: bytes) -> None:
         """Queue bytes behind everything queued before."""
@@ -93,15 +93,8 @@ class PacketStream:
             self._reader.feed(await self._some())
         return packet
 
-    async def receive_all(self) -> list[QuorumPacket]:
-        """All packets that have arrived, at least one; raises as `receive`."""
-        packets = [await self.receive()]
-        while (packet := self._reader.next()) is not None:
-            packets.append(packet)
-        return packets
-
     async def deliver(
-        self, handle: Callable[[list[QuorumPacket]], None], settle: Callable[[], Awaitable[None]]
+        self, handle: Callable[[list[QuorumPacket | Run]], None], settle: Callable[[], Awaitable[None]]
     ) -> None:
         """Give *handle* all packets that have arrived, again and again, until cancelled.
 
@@ -114,10 +107,11 @@ class PacketStream:
                 self._wants_line = trio.Event()
                 self._wake.set()
                 await self._wants_line.wait()
-            if self._line is None:
-                while True:
-                    handle(await self.receive_all())
+            while self._line is None:
+                if packets := self._reader.all():
+                    handle(packets)
                     await settle()
+                self._reader.feed(await self._some())
             self._arrived(b"")  # what came before
             await settle()
             await self._ended.wait()
@@ -133,10 +127,7 @@ class PacketStream:
         reader = self._reader
         try:
             reader.feed(data)
-            packets = []
-            while (packet := reader.next()) is not None:
-                packets.append(packet)
-            if packets:
+            if packets := reader.all():
                 self._handle(packets)
         except Exception as error:
             self._fail(error)
