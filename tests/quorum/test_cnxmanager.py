@@ -498,22 +498,6 @@ async def test_a_server_that_was_removed_stays_where_it_is(autojump_clock: MockC
         nursery.cancel_scope.cancel()
 
 
-async def test_halted_nothing_happens(autojump_clock: MockClock) -> None:
-    async with trio.open_nursery() as nursery:
-        mesh = Mesh(nursery, members(1, 2))
-        one, two = await mesh.start(1, 2)
-        one.send(2, b"x")
-        assert await two.receive() == (1, b"x")
-        one.halt()
-        await settled()
-        assert list(mesh.world.listeners) == [("h2", 25032)]
-        assert mesh.world.between("h1", "h2") == []
-        one.restart()
-        one.send(2, b"z")
-        assert await two.receive() == (1, b"z")
-        nursery.cancel_scope.cancel()
-
-
 async def test_the_last_seen_configuration_helps_with_addresses(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         mesh = Mesh(nursery, members(1, 2, 3))

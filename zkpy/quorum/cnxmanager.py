@@ -116,8 +116,6 @@ class CnxManager:
         self._strangers: Final = WaitingRoom(STRANGERS_LIMIT)
         self._nursery: trio.Nursery | None = None
         self._scope = trio.CancelScope()
-        self._halted = False
-        self._resumed = trio.Event()
         self._bind_error: OSError | None = None
         self.on_lost: Callable[[], None] = lambda: None  # ``lost`` may have grown
         self.restores = False
@@ -181,32 +179,17 @@ class CnxManager:
         """
         started = False
         while True:
-            if not self._halted:
-                self._scope = trio.CancelScope()
-                with self._scope:
-                    await self._generation(trio.TASK_STATUS_IGNORED if started else task_status)
-                if self._bind_error is not None:
-                    error, self._bind_error = self._bind_error, None
-                    raise error
-                started = True
-                await trio.lowlevel.checkpoint()
-            if self._halted:
-                await self._resumed.wait()
-
-    def halt(self) -> None:
-        """Close everything, the listener too, and forget all messages; nothing happens until `restart`."""
-        if not self._halted:
-            self._halted = True
-            self._resumed = trio.Event()
-        self._forget()
+            self._scope = trio.CancelScope()
+            with self._scope:
+                await self._generation(trio.TASK_STATUS_IGNORED if started else task_status)
+            if self._bind_error is not None:
+                error, self._bind_error = self._bind_error, None
+                raise error
+            started = True
+            await trio.lowlevel.checkpoint()
 
     def restart(self) -> None:
         """Begin anew with the configuration of now: all connections drop, messages are forgotten."""
-        self._halted = False
-        self._resumed.set()
-        self._forget()
-
-    def _forget(self) -> None:
         self._scope.cancel()
         self._nursery = None
         self._peers.clear()

@@ -85,7 +85,6 @@ _SESSION_VALID: Final = Struct(">qb")
 _REQUEST: Final = Struct(">qii")
 _LEARNER_INFO: Final = Struct(">qiq")
 _LONG: Final = Struct(">q")
-_EMPTY_TAIL: Final = NULL + NULL
 
 
 @lru_cache(maxsize=64)
