@@ -12,9 +12,11 @@ from tests.quorum.rolemesh import MemberClient, Zoo
 from tests.quorum.test_observermaster import PORT, joined, masters_of
 from tests.quorum.test_roles import settle
 from zkpy import opcodes
+from zkpy.pipeline import sessions
 from zkpy.quorum.leaderserver import LeaderServer
 from zkpy.quorum.learnerserver import LearnerServer
 from zkpy.quorum.packets import ForwardedRequest
+from zkpy.tree.txns import Error, Multi, Txn, TxnHeader, encode_payload
 
 pytestmark = pytest.mark.trio
 
@@ -42,6 +44,36 @@ def moved(zoo: Zoo, sid: int, client: MemberClient) -> MemberClient:
 def answers(client: MemberClient) -> list[tuple[int, int, int]]:
     """Xid, error and zxid, without the one to the handshake."""
     return [(reply.xid, reply.err, reply.zxid) for reply in client.peer.replies() if reply.xid]
+
+
+def come(zoo: Zoo, sid: int, client: MemberClient) -> Peer:
+    """One more connection of the session, to server *sid*."""
+    peer = Peer(zoo.members[sid])  # type: ignore[arg-type]
+    peer.connect(session=client.peer.session_id, password=client.peer.password)
+    return peer
+
+
+class Held:
+    """What a learner sends to its leader waits until it is let go."""
+
+    def __init__(self, server: LearnerServer) -> None:
+        self._server = server
+        self._send = server._send
+        self._held: list[bytes] = []
+        server._send = self._held.append  # type: ignore[misc]
+
+    def let_go(self) -> None:
+        self._server._send = self._send  # type: ignore[misc]
+        for data in self._held:
+            self._send(data)
+
+
+def carry_out(server: LearnerServer, client: MemberClient, cxid: int, txn: Txn) -> None:
+    """The leader proposes and commits what is said to be the outcome of a request."""
+    zxid = server.last_queued + 1
+    header = TxnHeader(client.peer.session_id, cxid, zxid, 1)
+    server.propose(zxid, encode_payload(header, txn.type, txn.encode(), b""))
+    server.commit_proposals([zxid])
 
 
 def create(client: MemberClient, path: str) -> None:
@@ -97,9 +129,10 @@ async def test_a_late_request_from_where_the_session_was_answers_nobody(autojump
         assert b"/here" in zoo.members[2].tree.nodes and b"/late" not in zoo.members[2].tree.nodes
 
 
-async def test_a_request_that_is_refused_because_the_session_has_moved_is_answered(
+async def test_a_connection_that_the_session_has_left_ends_with_its_next_write(
     autojump_clock: MockClock,
 ) -> None:
+    """Its client may not know: it would be refused for ever."""
     async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
         await zoo.serve()
         client = await zoo.members[1].client()
@@ -109,10 +142,99 @@ async def test_a_request_that_is_refused_because_the_session_has_moved_is_answer
         for path in ("/a", "/b"):
             create(client, path)
         await settle()
-        assert [answer[:2] for answer in answers(client)] == [(1, -118), (2, -118)]
+        assert not answers(client) and client.peer.cnxn not in zoo.members[1].service.cnxns
         assert learning(zoo, 1).outstanding == 0
         there.channel.frames()
         assert (await MemberClient(there).create("/c")).err == 0
+
+
+async def test_whoever_asked_last_has_the_session_and_the_other_is_hung_up_on(
+    autojump_clock: MockClock,
+) -> None:
+    """The client has given the first connection up; the leader hears of it last."""
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        client.peer.cnxn.closed()
+        held = Held(learning(zoo, 1))
+        come(zoo, 1, client).cnxn.closed()
+        second = come(zoo, 2, client)
+        await settle()
+        assert second.cnxn.session is not None
+        held.let_go()
+        await settle()
+        create(MemberClient(second), "/n")
+        await settle()
+        assert second.closed, "it comes again instead of being refused for ever"
+        assert not learning(zoo, 1).is_here(client.peer.session_id)
+
+
+async def test_two_connections_for_a_session_at_once(autojump_clock: MockClock) -> None:
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        first, second = come(zoo, 1, client), come(zoo, 1, client)
+        await settle()
+        assert first.closed and not first.channel.frames(), "it is not told that the session has expired"
+        assert second.cnxn.session is not None
+
+
+async def test_a_close_that_was_refused_does_not_end_the_session_that_has_come_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[1].client()
+        held = Held(learning(zoo, 1))
+        client.send(wire.CLOSE_SESSION, b"")
+        client.peer.cnxn.closed()
+        come(zoo, 2, client).cnxn.closed()
+        await settle()
+        back = come(zoo, 1, client)
+        held.let_go()
+        await settle()
+        assert not back.closed and back.cnxn.session is not None
+        back.channel.frames()
+        assert (await MemberClient(back).create("/n")).err == 0
+
+
+async def test_outcomes_that_are_those_of_nobody_here(autojump_clock: MockClock) -> None:
+    """A late multi that a Java leader refuses operation by operation, and errors under a sync's number."""
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[1].client()
+        server = learning(zoo, 1)
+        Held(server)
+        client.send(wire.SYNC, wire.text("/"))
+        for error in (-118, -110):
+            carry_out(server, client, 1, Error(error))
+        assert not server._doubted and len(server._pending) == 1
+        server.synced(0)
+        zoo.members[1].settle()
+        assert [answer[:2] for answer in answers(client)] == [(1, 0)]
+        assert not server._answered and not server._pending
+        operations = [(wire.CREATE, wire.create_body(path, b"")) for path in ("/a", "/b")]
+        client.send(wire.MULTI, wire.multi_body(operations))
+        carry_out(server, client, 2, Multi([Error(-118), Error(-2)]))
+        zoo.members[1].settle()
+        assert not answers(client) and len(server._pending) == 1
+
+
+async def test_a_request_that_is_answered_here_has_no_outcome(autojump_clock: MockClock) -> None:
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        first, second = await zoo.members[1].client(), await zoo.members[1].client()
+        server = learning(zoo, 1)
+        Held(server)
+        create(first, "/a")
+        second.peer.feed(wire.request(7, wire.CREATE, b"\0\0\0\x7fabc"))
+        second.peer.feed(wire.request(7, wire.CREATE, wire.create_body("/b", b"")))
+        carry_out(server, first, 1, Error(-118))
+        carry_out(server, second, 7, Error(-101))
+        server.synced(0)
+        zoo.members[1].settle()
+        assert [answer[:2] for answer in answers(second)] == [(7, -5), (7, -101)]
+        assert not server._pending and server.outstanding == 0
 
 
 async def test_the_same_at_observers(autojump_clock: MockClock) -> None:
@@ -191,5 +313,38 @@ async def test_what_a_session_writes_elsewhere_is_not_the_outcome_of_another_kin
         for data in held:
             send(data)
         await settle()
-        assert [answer[:2] for answer in answers(client)] == [(1, -118)]
+        assert not answers(client) and client.peer.cnxn not in zoo.members[1].service.cnxns
         assert zoo.members[1].tree.nodes[b"/n"].data == b""
+
+
+async def test_an_observer_whose_clients_only_read_when_they_moved_is_kept(autojump_clock: MockClock) -> None:
+    zoo = Zoo(1, 2, 3, observers=(4,), ensemble={"observer_master_port": PORT, "quorum_reads": True})
+    async with zoo.running(1, 2, 3, 4):
+        await zoo.serve()
+        client, other = await zoo.members[4].client(), await zoo.members[4].client()
+        held = Held(learning(zoo, 4))
+        client.send(wire.GET_DATA, wire.read_body("/"))
+        client.peer.cnxn.closed()
+        there = come(zoo, int(masters_of(zoo)["h4"][1:]), client)
+        await settle()
+        assert there.cnxn.session is not None
+        held.let_go()
+        await settle()
+        assert not other.peer.closed
+
+
+async def test_a_master_forgets_sessions_that_are_over(autojump_clock: MockClock) -> None:
+    zoo = Zoo(1, 2, 3, observers=(4,), ensemble={"observer_master_port": PORT})
+    async with zoo.running(1, 2, 3, 4):
+        await zoo.serve()
+        master = learning(zoo, int(masters_of(zoo)["h4"][1:]))
+        assert master.relay is not None
+        places = master.relay.__self__._places  # type: ignore[attr-defined]
+        for number in range(1, 5):
+            Peer(zoo.members[4]).connect(  # type: ignore[arg-type]
+                session=number, password=sessions.password(number)
+            )
+            (await zoo.members[4].client()).peer.cnxn.closed()
+        assert len(places) == 4, "and none for those that never were"
+        await trio.sleep(100)
+        assert not zoo.members[3].tree.sessions and not places

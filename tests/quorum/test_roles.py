@@ -15,10 +15,11 @@ from tests.quorum.mesh import Server
 from tests.quorum.rolemesh import INIT_LIMIT, SYNC_LIMIT, TICK_S, ByHand, Zoo, follower_info, join
 from zkpy.errors import CommitMismatch, ElectionPortTaken, SyncFailed
 from zkpy.persist.snapshot import tree_pieces
+from zkpy.pipeline.request import Request
 from zkpy.quorum import packets
 from zkpy.quorum.context import SIGNATURE
 from zkpy.quorum.leaderserver import LeaderServer
-from zkpy.quorum.packets import QuorumPacket, leader_info
+from zkpy.quorum.packets import LearnerInfo, QuorumPacket, ack_epoch, leader_info
 from zkpy.quorum.votes import Deserted, FastLeaderElection
 from zkpy.tree.datatree import DataTree
 from zkpy.tree.txns import decode_payload
@@ -385,6 +386,32 @@ async def test_a_learner_that_has_come_once_more_acknowledges_once_more(autojump
         assert leader.proposals.outstanding == 1, "it is in the logs of two of five"
         await again.send(QuorumPacket(packets.ACK, zxid))
         await again.until(packets.COMMIT)
+
+
+async def test_an_observer_under_a_followers_number_takes_its_place(autojump_clock: MockClock) -> None:
+    """What the follower has acknowledged does not count any more: it has to come and say it again."""
+    async with Zoo(1, 2, 3).running(2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        leader = zoo.members[3].server
+        assert isinstance(leader, LeaderServer)
+        held: list[list[Request]] = []
+        durable, leader.sync._commit = leader.sync._commit, held.append  # type: ignore[misc]
+        client.send(wire.CREATE, wire.create_body("/n", b""))
+        await settle()
+        assert leader.proposals.outstanding == 1
+        stranger = await zoo.learner(3)
+        await stranger.send(
+            QuorumPacket(packets.OBSERVERINFO, 0, LearnerInfo(2).encode()),
+            ack_epoch(leader.tree.last_zxid, 0),
+        )
+        await stranger.until(packets.NEWLEADER)
+        leader.sync._commit = durable  # type: ignore[misc]
+        for batch in held:
+            durable(batch)
+        with trio.fail_after(30):
+            while any(b"/n" not in zoo.members[sid].tree.nodes for sid in (2, 3)):
+                await trio.sleep(0.1)
 
 
 async def test_acknowledgements_that_come_together_commit_together(autojump_clock: MockClock) -> None:

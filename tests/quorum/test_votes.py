@@ -377,6 +377,9 @@ def test_a_leader_knows_when_those_who_elected_it_and_stay_are_no_quorum() -> No
     assert deserted(1, looking(1, round_=2)) == [Deserted(1, True)]
     assert deserted(1, looking(1, round_=3)) == [Deserted(1, True)]
     assert deserted(2, looking(2, round_=2)) == [Deserted(2, False)]
+    fle = election(3)
+    fle.assume(LEADING, Vote(3, 0, -1, -1))
+    assert deserted(1, looking(3, round_=1)) == [Deserted(1, True)], "designated, it has nobody's vote yet"
 
 
 def test_a_server_without_a_vote_does_not_correct_one_that_has() -> None:

@@ -55,8 +55,8 @@ class Client(Protocol):
     def complete(self, request: Request, result: Result | None, latency_ms: int) -> None:
         """A write of this connection was committed (None: refused without a zxid)."""
 
-    def resumed(self, session: Session | None) -> None:
-        """The answer to `ASKED`: its session, or None when that is gone."""
+    def resumed(self, session: Session | None) -> bool:
+        """The answer to `ASKED`: its session, or None when that is gone. False: the connection is gone."""
 
     def disconnect(self, why: str) -> None:
         """Close without a message."""
@@ -230,7 +230,7 @@ class ZooKeeperServer:
                     self._session_closed(request)
                 elif txn.type == opcodes.CREATE_SESSION:
                     self.session_created(header.client_id)
-            elif request.op == opcodes.CLOSE_SESSION:
+            elif request.op == opcodes.CLOSE_SESSION and not request.err:
                 self._session_closed(request)  # a local one
             if client is not None:
                 if request.started != started:

@@ -244,10 +244,9 @@ class Leader:
     def register(self, handler: LearnerHandler, sync_point: int) -> None:
         """Send *handler* from now on what is committed or proposed beyond *sync_point*."""
         send = handler.stream.send
-        if not handler.is_observer:
-            for other in [other for other in self.followers if other.sid == handler.sid]:
-                other.drop("it has come once more")  # acknowledgements that are still under way are void
-                self.followers.remove(other)
+        for other in [other for other in self.followers if other.sid == handler.sid]:
+            other.drop("it has come once more")  # what it has acknowledged, or will yet, is void
+            self.followers.remove(other)
         if self.server is not None:
             self.server.proposals.withdraw(handler.sid)
             backlog = self.server.proposals.backlog(sync_point)

@@ -30,7 +30,7 @@ from zkpy.quorum.quorumserver import QuorumServer
 from zkpy.quorum.syncplan import CommittedLog
 from zkpy.tree.acl import Identities
 from zkpy.tree.digest import VERSION
-from zkpy.tree.txns import Error, SetData, decode_payload
+from zkpy.tree.txns import Error, Multi, SetData, decode_payload
 from zkpy.zxid import continues, epoch_of
 
 logger: Final = logging.getLogger("zkpy.quorum")
@@ -94,7 +94,9 @@ class Arrival:
 
     def up_to_date(self) -> None:
         """Admit the client, unless the session has moved on meanwhile."""
-        self._client.resumed(self._session if self._session.owner is self._client else None)
+        here = self._session.owner is self._client
+        if not self._client.resumed(self._session if here else None) and here:
+            self._session.owner = None
 
 
 class LearnerServer(QuorumServer):
@@ -311,13 +313,13 @@ class LearnerServer(QuorumServer):
         pending, doubted, answered = self._pending, self._doubted, self._answered
         if _says_moved(committed):
             for own in pending:
-                if own not in doubted and _is_outcome(committed, own):
+                if own not in doubted and own not in answered and _is_outcome(committed, own):
                     doubted.add(own)
                     self._sync_now(own.session_id, partial(self._not_outdone, own))
                     break
             return None
         for own in pending:
-            if _is_outcome(committed, own):
+            if own not in answered and _is_outcome(committed, own):
                 break
             if own not in doubted and own not in answered:
                 return None
@@ -382,6 +384,12 @@ class LearnerServer(QuorumServer):
         if not valid:
             client.resumed(None)
             return
+        if waiting:
+            client.disconnect("its session moved to another connection")
+            return
+        known = self.tracker.get(session_id)
+        if known is not None and known.closing:  # it was refused here as moved, and has come back
+            self.tracker.remove(session_id)
         session = self.tracker.add(session_id, timeout_ms, self.now_ms())
         session.owner = client
         self.tracker.set_timeout(session, timeout_ms, self.now_ms())
@@ -447,13 +455,15 @@ def _is_outcome(committed: Request, own: Request) -> bool:
     """
     header = committed.header
     assert header is not None and committed.txn is not None
-    if own.session_id != header.client_id or own.xid != header.cxid:
+    if own.session_id != header.client_id or own.xid != header.cxid or own.op == opcodes.SYNC:
         return False
     return committed.txn.type in (own.op, opcodes.ERROR)
 
 
 def _says_moved(committed: Request) -> bool:
-    return isinstance(committed.txn, Error) and committed.txn.err == Code.SESSION_MOVED
+    txn = committed.txn
+    parts = txn.ops if isinstance(txn, Multi) else (txn,)  # Java refuses a multi by its operations
+    return any(isinstance(part, Error) and part.err == Code.SESSION_MOVED for part in parts)
 
 
 def _as_client(owner: object) -> Client:

@@ -45,8 +45,9 @@ from zkpy.zxid import continues, counter_of, epoch_of
 Txn = tuple[int, bytes]
 """(zxid, payload as it is logged and sent)."""
 
-_TXN_HEADER: Final = Struct(">qiqqi")
-_TYPE_AT: Final = _TXN_HEADER.size - 4
+TXN_HEADER: Final = Struct(">qiqqi")
+"""How a transaction's payload begins: session, cxid, zxid, time (ms), type."""
+_TYPE_AT: Final = TXN_HEADER.size - 4
 _RECONFIG: Final = pack_int(RECONFIG)
 _VERSION: Final = re.compile(r"^version=([0-9a-fA-F]{1,16})\s*$", re.MULTILINE)
 
@@ -328,12 +329,12 @@ def reconfig_text(payload: bytes) -> str | None:
     Raises:
         ProtocolError: it cannot be decoded.
     """
-    if len(payload) < _TXN_HEADER.size:
+    if len(payload) < TXN_HEADER.size:
         raise ProtocolError(f"transaction of {len(payload)} bytes")
     if not payload.startswith(_RECONFIG, _TYPE_AT):
         return None
     try:
-        _, pos = read_buffer(payload, _TXN_HEADER.size)  # the path
+        _, pos = read_buffer(payload, TXN_HEADER.size)  # the path
         data, _ = read_buffer(payload, pos)
     except MarshallingError as error:
         raise ProtocolError(f"reconfiguration: {error}") from None

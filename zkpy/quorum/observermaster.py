@@ -24,6 +24,7 @@ from zkpy.pipeline.decode import check_body
 from zkpy.quorum.context import Context
 from zkpy.quorum.learnerhandler import FORWARDABLE, LearnerHandler, leaves, serve_learner
 from zkpy.quorum.learnerserver import LearnerServer
+from zkpy.quorum.learnersync import TXN_HEADER
 from zkpy.quorum.packets import (
     INFORM,
     PING,
@@ -146,6 +147,8 @@ class ObserverMaster:
         self._places[session_id] = handler
 
         def answer(valid: bool) -> None:
+            if not valid and self._places.get(session_id) is handler:
+                del self._places[session_id]
             handler.stream.send(revalidated(question, session_id, valid).encode())
 
         self.server.revalidate_elsewhere(session_id, timeout_ms, answer)
@@ -159,8 +162,7 @@ class ObserverMaster:
         """
         request = decode_request(packet)
         answer = None
-        self._check_place(handler, request)
-        if request.opcode == opcodes.SYNC:
+        if request.opcode == opcodes.SYNC:  # it makes no transaction; observers name any session in their own
             reads = self.reads_apart and is_for_reads(request, packet.authinfo)
             sync = QuorumPacket(SYNC, READS_ZXID if reads else 0).encode()
 
@@ -168,11 +170,10 @@ class ObserverMaster:
                 handler.stream.send(sync)
         elif request.opcode not in FORWARDABLE:
             raise ProtocolError(f"it forwarded operation {request.opcode}, which is no write")
-        elif request.opcode != opcodes.CLOSE_SESSION:
-            try:
-                check_body(request.opcode, request.body)
-            except MarshallingError as error:
-                raise ProtocolError(f"it forwarded operation {request.opcode}: {error}") from None
+        else:
+            self._check_place(handler, request)
+            if request.opcode != opcodes.CLOSE_SESSION:
+                _check_body(request)
         self.server.forward_elsewhere(request, packet.authinfo, answer)
 
     def _check_place(self, handler: LearnerHandler, request: ForwardedRequest) -> None:
@@ -183,8 +184,6 @@ class ObserverMaster:
             return
         if self._places.get(session_id, handler) is not handler or self.server.is_here(session_id):
             raise ProtocolError(f"it forwarded a late request of session 0x{session_id:x}, which has moved")
-        if op == opcodes.CLOSE_SESSION:
-            self._places.pop(session_id, None)
 
     # -- what the leader has committed ---------------------------------------------------------------------
 
@@ -192,12 +191,23 @@ class ObserverMaster:
         """Tell the observers; *designated* is the leader from here on when the members change with it."""
         if not self.observers:
             return
+        client_id, _, _, _, kind = TXN_HEADER.unpack_from(payload)
+        if kind == opcodes.CLOSE_SESSION:
+            self._places.pop(client_id, None)
         packet = QuorumPacket(INFORM, zxid, payload)
         if designated is not None:
             packet = inform_and_activate(zxid, designated, payload)
         data = packet.encode()
         for handler in self.observers:
             handler.stream.send(data)
+
+
+def _check_body(request: ForwardedRequest) -> None:
+    """Raises ProtocolError."""
+    try:
+        check_body(request.opcode, request.body)
+    except MarshallingError as error:
+        raise ProtocolError(f"it forwarded operation {request.opcode}: {error}") from None
 
 
 class ObserverMasters:

@@ -243,7 +243,7 @@ class FastLeaderElection:
     def assume(self, state: PeerState, vote: Vote | None = None) -> None:
         """Take a role that a reconfiguration assigned; *vote* names the designated leader."""
         assert state is not PeerState.LOOKING, "start() looks"
-        self._supporters = frozenset()
+        self._supporters = frozenset({self._sid})
         self.state = state
         if vote is not None:
             self.current_vote = vote

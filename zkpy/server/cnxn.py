@@ -440,15 +440,15 @@ class ClientCnxn:
         self.total_count += 1
         self.total_latency += latency_ms
         zxid = server.tree.last_zxid
+        if (request.err if result is None else result.err) == Code.SESSION_MOVED:
+            self.disconnect("its session moved to another server")
+            return
         if result is None:
             if request.op == opcodes.SYNC and not request.err:
                 self.send(final.reply(request.xid, zxid, _OK, final.sync(server, self, request.frame)))
             else:
                 self.send(_pack_reply(16, request.xid, zxid, request.err))
         elif result.err:
-            if result.err == Code.SESSION_MOVED:
-                self.disconnect("its session moved to another server")
-                return
             # What the server had found before it forwarded the request says more than the leader's answer.
             self.send(_pack_reply(16, request.xid, zxid, request.err or result.err))
         elif request.op == opcodes.SET_DATA:
@@ -564,10 +564,11 @@ class ClientCnxn:
         else:
             self._resumed(request.session_id, session)
 
-    def resumed(self, session: Session | None) -> None:
-        """Another server has said whether the session goes on."""
-        if self.state == CONNECTING:
+    def resumed(self, session: Session | None) -> bool:
+        """Another server has said whether the session goes on; False: nobody is here any more."""
+        if waits := self.state == CONNECTING:
             self._resumed(self.session_id, session)
+        return waits
 
     def _resumed(self, session_id: int, session: Session | None) -> None:
         if session is None:
@@ -672,7 +673,7 @@ class ClientCnxn:
         self.out_size = 0
         self.channel = GONE
         service.server.watches.remove_watcher(self)
-        session = self.session
+        session = self.session or service.server.tracker.get(self.session_id)  # it may be about to arrive
         if session is not None and session.owner is self:
             session.owner = None
         service.forget(self)
