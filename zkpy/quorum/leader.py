@@ -242,9 +242,15 @@ class Leader:
         await serve_learner(self, connection)
 
     def register(self, handler: LearnerHandler, sync_point: int) -> None:
-        """Send *handler* from now on what is committed or proposed beyond *sync_point*."""
+        """Send *handler* from now on what is committed or proposed beyond *sync_point*.
+
+        Raises:
+            ProtocolError: a follower of its number is here, and well.
+        """
         send = handler.stream.send
         for other in [other for other in self.followers if other.sid == handler.sid]:
+            if other.is_well():
+                raise ProtocolError(f"server {other.sid} is connected already: is its number used twice?")
             other.drop("it has come once more")  # what it has acknowledged, or will yet, is void
             self.followers.remove(other)
         if self.server is not None:

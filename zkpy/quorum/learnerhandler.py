@@ -99,7 +99,7 @@ class LearnerMaster(Protocol):
         """A server holds the master's history."""
 
     def register(self, handler: LearnerHandler, sync_point: int) -> None:
-        """Send *handler* from now on what is beyond *sync_point*."""
+        """Send *handler* from now on what is beyond *sync_point*. Raises ProtocolError."""
 
     def forget(self, handler: LearnerHandler) -> None:
         """Its connection is over."""
@@ -145,6 +145,11 @@ class LearnerHandler:
         context = self._master.context
         limit = context.sync_limit_s if self._in_service else context.init_limit_s + context.sync_limit_s
         return context.clock() - self._heard <= limit and not self.is_late()
+
+    def is_well(self) -> bool:
+        """Whether it serves, and was heard of within a tick: it has answered a PING."""
+        context = self._master.context
+        return self._in_service and context.clock() - self._heard <= context.ticks(1)
 
     def is_late(self) -> bool:
         """Whether it has owed an acknowledgement for longer than syncLimit."""
