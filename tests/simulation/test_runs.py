@@ -29,7 +29,6 @@ def test_a_seed_is_played_the_same_way_every_time() -> None:
         "half of the voters are a quorum",
         "the accepted epoch is not stored",
         "the highest number leads, and nobody compares histories",
-        "an outcome is known by session and number alone",
         "members are in force as soon as they are seen",
         "nobody is told of new children",
     ],
