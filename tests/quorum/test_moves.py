@@ -237,6 +237,42 @@ async def test_a_request_that_is_answered_here_has_no_outcome(autojump_clock: Mo
         assert not server._pending and server.outstanding == 0
 
 
+async def test_a_request_that_is_answered_here_is_not_refused_as_moved(autojump_clock: MockClock) -> None:
+    """A late request from elsewhere was, under its number."""
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        first, second = await zoo.members[1].client(), await zoo.members[1].client()
+        server = learning(zoo, 1)
+        Held(server)
+        create(first, "/a")
+        second.peer.feed(wire.request(7, wire.CREATE, b"\0\0\0\x7fabc"))
+        carry_out(server, second, 7, Error(-118))
+        assert not server._doubted
+        carry_out(server, first, 1, Error(-101))
+        server.synced(0)
+        zoo.members[1].settle()
+        assert [answer[:2] for answer in answers(second)] == [(7, -5)]
+        assert not server._pending and not server._answered
+
+
+async def test_a_connection_that_ends_before_its_session_has_arrived_does_not_keep_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with Zoo(1, 2, 3).running(1, 2, 3) as zoo:
+        await zoo.serve()
+        client = await zoo.members[3].client()
+        server = learning(zoo, 1)
+        peer = come(zoo, 1, client)
+        held = Held(server)  # the leader is asked; what comes behind its answer waits
+        await settle()
+        assert server.is_here(client.peer.session_id) and peer.cnxn.session is None
+        peer.cnxn.closed()
+        assert not server.is_here(client.peer.session_id)
+        held.let_go()
+        await settle()
+        assert not server.is_here(client.peer.session_id)
+
+
 async def test_the_same_at_observers(autojump_clock: MockClock) -> None:
     """They are told of transactions when they commit, long after the leader knows where the session is."""
     async with Zoo(1, 2, 3, observers=(4,)).running(1, 2, 3, 4) as zoo:
